@@ -1,0 +1,59 @@
+# Two commands do everything, set-up included: `make demo` and `make test`.
+# PYTHON chooses the interpreter (3.11 or newer); each environment is built once and reused while
+# pyproject.toml and its constraints file stay the same.
+
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= all,dev
+STACK ?= $(shell $(PYTHON) -c 'import sys; print(f"py{sys.version_info.major}.{sys.version_info.minor}")')
+CONSTRAINTS ?= constraints/$(STACK).txt
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(STACK)
+PYTEST_ARGS ?=
+
+.PHONY: demo test test-smoke test-matrix lint types check constraints clean
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "torchgeo-copernicus needs Python 3.11 or newer; choose one with PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "$$(grep '^uv==' $(CONSTRAINTS))"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
+	@touch $@
+
+$(CONSTRAINTS):
+	@echo "No constraints for $(STACK) ($(CONSTRAINTS)). Supported: $$(ls constraints). Choose an interpreter with PYTHON=..." && exit 1
+
+demo: $(STAMP)  ## train, test and picture Copernicus-FM on a look-alike Cloud-S2, end to end
+	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh
+
+test: $(STAMP)  ## the whole suite with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
+
+test-smoke: $(STAMP)  ## registration, golden outputs, one YAML
+	$(BIN)/python -m pytest -m smoke $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+check: lint types test
+
+# All stacks: Python 3.11 and 3.12 with TerraTorch, and the core alone with the newest TorchGeo.
+PYTHON311 ?= $(shell bash scripts/find_python.sh 3.11)
+PYTHON312 ?= $(shell bash scripts/find_python.sh 3.12)
+test-matrix:
+	@test -n "$(PYTHON311)" || { echo "No Python 3.11 found; set PYTHON311=..."; exit 1; }
+	@test -n "$(PYTHON312)" || { echo "No Python 3.12 found; set PYTHON312=..."; exit 1; }
+	$(MAKE) test PYTHON=$(PYTHON311) VENV=.venv-py3.11
+	$(MAKE) test PYTHON=$(PYTHON312) VENV=.venv-py3.12
+	$(MAKE) test PYTHON=$(PYTHON312) VENV=.venv-core STACK=py3.12-core EXTRAS=dev PYTEST_ARGS=--cov-fail-under=0
+
+# Re-resolves the constraints files (run by hand, then commit the result).
+constraints:
+	bash scripts/constraints.sh
+
+clean:
+	rm -rf .venv .venv-* outputs/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage

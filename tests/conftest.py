@@ -1,0 +1,37 @@
+"""Where the shared reference outputs and real samples are, and what is skipped without them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from torchgeo_copernicus.compat import has_terratorch
+
+SHARED = Path(os.environ.get('COPERNICUS_SHARED', '../shared'))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if has_terratorch():
+        return
+    for item in items:
+        if item.get_closest_marker('terratorch'):
+            item.add_marker(pytest.mark.skip(reason='TerraTorch is not installed'))
+
+
+def _shared(*parts: str) -> Path:
+    path = SHARED.joinpath(*parts).resolve()
+    if not path.exists():
+        pytest.skip(f'{"/".join(parts)} is not under COPERNICUS_SHARED')
+    return path
+
+
+@pytest.fixture(scope='session')
+def golden_dir() -> Path:
+    return _shared('golden')
+
+
+@pytest.fixture(scope='session')
+def real_bench_root() -> Path:
+    return _shared('realdata', 'copernicus_bench')

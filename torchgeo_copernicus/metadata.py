@@ -1,0 +1,186 @@
+"""Acquisition -> the sample's metadata vector, and the only conversions of its units.
+
+The vector is float32 `[longitude (deg), latitude (deg), days since 1970-01-01, ground sampling distance
+(m)]`; NaN means unknown. Seconds become days here and nowhere else; ground sampling distance and kernel
+become the token area here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime
+from functools import lru_cache
+
+import numpy as np
+import torch
+from affine import Affine
+from pyproj import CRS, Proj, Transformer
+from torch import Tensor
+
+#: Names of the four fields, in order.
+FIELDS = ('longitude', 'latitude', 'days since 1970-01-01', 'ground sampling distance (m)')
+
+# Farther from 1970 than the year 2243: no satellite image, but any recent time in seconds.
+_MAX_DAYS = 100_000.0
+_MIN_GSD_M = 0.05
+# Both longitude conventions, -180..180 and 0..360 (Cloud-S3 has values above 180).
+_LONGITUDE_RANGE = (-180.0, 360.0)
+_METRES_PER_DEGREE = 111_319.49
+
+Date = date | datetime | np.datetime64 | str
+
+
+def days_since_epoch(when: Date) -> float:
+    """Return whole days between 1970-01-01 and the UTC day of *when*.
+
+    Whole days, because the models were trained with dates: their shortest time wave is one day long, so
+    a fraction would be a phase they have never seen.
+
+    Args:
+        when: A date, a datetime (naive means UTC), a NumPy datetime, or an ISO 8601 string.
+
+    Raises:
+        ValueError: If a string is not ISO 8601, or the time is not a time (NaT).
+    """
+    if isinstance(when, str):
+        when = datetime.fromisoformat(when)
+    if isinstance(when, np.datetime64):
+        if np.isnat(when):
+            raise ValueError('The date is NaT; pass None for an unknown date.')
+        return float(when.astype('datetime64[D]').astype(np.int64))
+    if isinstance(when, datetime):
+        if when.tzinfo is not None:
+            when = when.astimezone(UTC)
+        when = when.date()
+    return float((when - date(1970, 1, 1)).days)
+
+
+def days_from_seconds(seconds: Tensor) -> Tensor:
+    """Return whole days of *seconds* since 1970-01-01 UTC (any shape), as float32.
+
+    TorchGeo's samples carry `time` in seconds.
+    """
+    return torch.floor(seconds.double() / 86_400).float()
+
+
+def acquisition_metadata(
+    crs: CRS | str | int | None,
+    transform: Affine | None,
+    size: tuple[int, int],
+    when: Date | None,
+    *,
+    gsd_m: float | None = None,
+) -> Tensor:
+    """Return the metadata vector of an image.
+
+    The location is the centre of pixel `(height // 2, width // 2)`, as in the official loaders.
+
+    Args:
+        crs: Coordinate reference system, or None when unknown.
+        transform: Affine transform from pixel to CRS coordinates; None or identity means not
+            georeferenced.
+        size: (height, width) in pixels.
+        when: Acquisition date, or None when unknown.
+        gsd_m: Ground sampling distance (m) when known from the product; derived from the transform
+            otherwise.
+
+    Returns:
+        float32 tensor `[4]`; see the module docstring.
+
+    Raises:
+        ValueError: If the size is not positive, or a value is out of its range.
+    """
+    height, width = size
+    if height < 1 or width < 1:
+        raise ValueError(f'size must be (height, width) of at least one pixel, got {size}.')
+    longitude = latitude = pixel_m = math.nan
+    if crs is not None and transform is not None and transform != Affine.identity():
+        system = CRS.from_user_input(crs)
+        x, y = transform * (width // 2 + 0.5, height // 2 + 0.5)
+        longitude, latitude = _to_lonlat(system.to_wkt()).transform(x, y)
+        pixel_m = _pixel_size_m(system, transform, longitude, latitude)
+    vector = torch.tensor(
+        [
+            longitude,
+            latitude,
+            math.nan if when is None else days_since_epoch(when),
+            pixel_m if gsd_m is None else gsd_m,
+        ],
+        dtype=torch.float32,
+    )
+    check_metadata(vector[None])
+    return vector
+
+
+@lru_cache(maxsize=256)
+def _to_lonlat(wkt: str) -> Transformer:
+    return Transformer.from_crs(CRS.from_wkt(wkt), 'EPSG:4326', always_xy=True)
+
+
+def _pixel_size_m(crs: CRS, transform: Affine, longitude: float, latitude: float) -> float:
+    """Return the side (m) of a square with the ground area of one pixel."""
+    side = math.sqrt(abs(transform.determinant))
+    if crs.is_geographic:
+        return side * _METRES_PER_DEGREE * math.sqrt(math.cos(math.radians(latitude)))
+    side *= crs.axis_info[0].unit_conversion_factor
+    scale = Proj(crs).get_factors(longitude, latitude).areal_scale
+    # UTM and the like are within 1 %, where the nominal pixel size is the product's sampling distance;
+    # Mercator is far off it.
+    return side if abs(scale - 1) < 0.01 else side / math.sqrt(scale)
+
+
+def token_area_km2(gsd_m: Tensor, kernel_size: int) -> Tensor:
+    """Return the ground area of one patch token, the fourth metadata field of the official model.
+
+    Args:
+        gsd_m: Ground sampling distances (m), any shape; NaN stays NaN.
+        kernel_size: Patch size (px).
+
+    Returns:
+        Areas (km2), float32 like the official metadata, computed in float64.
+    """
+    return (kernel_size * gsd_m.double() / 1000).square().float()
+
+
+def check_metadata(metadata: Tensor) -> None:
+    """Raise when metadata cannot be what it should, most often because of a wrong unit.
+
+    Args:
+        metadata: `[B, 4]`; NaN passes everywhere.
+
+    Raises:
+        ValueError: If the shape or dtype is wrong or a value is out of range.
+    """
+    if metadata.ndim != 2 or metadata.shape[1] != 4:
+        raise ValueError(
+            f'metadata must have shape [B, 4] = {list(FIELDS)}, got {list(metadata.shape)}.'
+        )
+    if metadata.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f'metadata is {metadata.dtype}, which cannot hold a date or a coordinate; keep it float32 '
+            '(with Lightning use precision bf16-mixed rather than bf16-true).'
+        )
+    if metadata.device.type == 'meta':
+        return
+    for index, bad, advice in (
+        (0, _outside(metadata[:, 0], *_LONGITUDE_RANGE), 'degrees, -180 to 180 or 0 to 360'),
+        (
+            1,
+            _outside(metadata[:, 1], -90, 90),
+            'degrees, -90 to 90 (is it swapped with longitude?)',
+        ),
+        (2, _outside(metadata[:, 2], -_MAX_DAYS, _MAX_DAYS), 'whole days, not seconds'),
+        (
+            3,
+            _outside(metadata[:, 3], _MIN_GSD_M, 1e6),
+            'metres per pixel, at least 0.05 (is it an area in km2?)',
+        ),
+    ):
+        if bool(bad.any()):
+            value = metadata[:, index][bad][0].item()
+            raise ValueError(f'metadata: {FIELDS[index]} is {value:.8g}; wanted {advice}.')
+
+
+def _outside(values: Tensor, low: float, high: float) -> Tensor:
+    # NaN compares false, and so passes.
+    return (values < low) | (values > high)

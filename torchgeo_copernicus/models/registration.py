@@ -1,0 +1,27 @@
+"""Enters the models here into TorchGeo's tables of models and weights."""
+
+from __future__ import annotations
+
+from torchgeo.models import api
+
+from torchgeo_copernicus.models import builders
+from torchgeo_copernicus.models.weights import CopernicusFMBase16_Weights
+from torchgeo_copernicus.registry import enter
+
+
+def register() -> None:
+    """Make `get_model`, `get_weight`, `get_model_weights` and `list_models` know the models here.
+
+    Raises:
+        ValueError: If one of the names is taken by something else.
+    """
+    for builder in (
+        builders.copernicus_fm_small,
+        builders.copernicus_fm_base,
+        builders.copernicus_fm_large,
+        builders.copernicus_fm_huge,
+    ):
+        enter(api._model, builder.__name__, builder, 'torchgeo.models')
+    weights = CopernicusFMBase16_Weights
+    enter(api._model_weights, builders.copernicus_fm_base, weights, 'torchgeo.models')
+    enter(api._model_weights, 'copernicus_fm_base', weights, 'torchgeo.models')
