@@ -87,6 +87,7 @@ class Sensor:
         gsd_m: Native ground sampling distance (m).
         kernel_size: Patch size the released model was pretrained with (px).
         statistics: Normalisation of the pretraining.
+        rgb: Names of the bands that make a picture for people.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Sensor:
     gsd_m: float
     kernel_size: int
     statistics: Statistics
+    rgb: tuple[str, ...]
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -148,7 +150,13 @@ class _Row:
 
 
 def _spectral_sensor(
-    name: str, title: str, rows: Mapping[str, _Row], gsd_m: float, kernel_size: int, unit: str
+    name: str,
+    title: str,
+    rows: Mapping[str, _Row],
+    gsd_m: float,
+    kernel_size: int,
+    unit: str,
+    rgb: tuple[str, ...],
 ) -> Sensor:
     bands = tuple(
         Band(band, row.wavelength_nm, row.bandwidth_nm, aliases=row.aliases)
@@ -157,7 +165,7 @@ def _spectral_sensor(
     means = [row.mean for row in rows.values()]
     stds = [row.std for row in rows.values()]
     return Sensor(
-        name, title, bands, gsd_m, kernel_size, _statistics(list(rows), means, stds, unit)
+        name, title, bands, gsd_m, kernel_size, _statistics(list(rows), means, stds, unit), rgb
     )
 
 
@@ -183,6 +191,7 @@ S1_GRD = _spectral_sensor(
     gsd_m=10.0,
     kernel_size=16,
     unit='dB',
+    rgb=('VV', 'VH'),
 )
 S2_TOA = _spectral_sensor(
     's2_toa',
@@ -205,6 +214,7 @@ S2_TOA = _spectral_sensor(
     gsd_m=10.0,
     kernel_size=16,
     unit='DN = reflectance x 10000',
+    rgb=('B04', 'B03', 'B02'),
 )
 
 # Centre (nm), width (nm) and radiance per count (mW m-2 sr-1 nm-1) of Oa01 to Oa21. The pretraining
@@ -230,7 +240,13 @@ def _olci_rows() -> dict[str, _Row]:
 
 
 S3_OLCI = _spectral_sensor(
-    's3_olci', 'Sentinel-3 OLCI', _olci_rows(), gsd_m=300.0, kernel_size=8, unit='counts'
+    's3_olci',
+    'Sentinel-3 OLCI',
+    _olci_rows(),
+    gsd_m=300.0,
+    kernel_size=8,
+    unit='counts',
+    rgb=('Oa08_radiance', 'Oa06_radiance', 'Oa04_radiance'),
 )
 
 
@@ -251,6 +267,7 @@ def _variable(
         gsd_m,
         kernel,
         _statistics((band,), (0.0,), (std,), unit),
+        (band,),
     )
 
 

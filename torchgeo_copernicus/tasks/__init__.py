@@ -1,0 +1,1 @@
+"""Lightning modules and callbacks for what the hosts' tasks cannot do."""

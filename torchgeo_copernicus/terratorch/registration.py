@@ -1,0 +1,54 @@
+"""Enters backbones, neck and decoders into TerraTorch's registries.
+
+Imports no more of TerraTorch than its registry: this may run while TerraTorch itself is being imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from terratorch.registry import (
+    TERRATORCH_BACKBONE_REGISTRY,
+    TERRATORCH_DECODER_REGISTRY,
+    TERRATORCH_NECK_REGISTRY,
+)
+from torch import nn
+
+from torchgeo_copernicus.models.builders import SIZES
+from torchgeo_copernicus.registry import enter
+from torchgeo_copernicus.terratorch.backbone import CopernicusFMBackbone
+from torchgeo_copernicus.terratorch.decoders import (
+    CopernicusFCNDecoder,
+    CopernicusLinearProbeDecoder,
+    CopernicusUPerNetDecoder,
+)
+from torchgeo_copernicus.terratorch.feature_pyramid import Feature2Pyramid
+
+
+def _backbone_builder(size: str) -> Callable[..., nn.Module]:
+    def build(**arguments: object) -> nn.Module:
+        return CopernicusFMBackbone(size, **arguments)  # type: ignore[arg-type]
+
+    build.__name__ = size
+    build.__doc__ = CopernicusFMBackbone.__init__.__doc__
+    return build
+
+
+_BACKBONES = {size: _backbone_builder(size) for size in SIZES}
+
+
+def register() -> None:
+    """Make `BACKBONE_REGISTRY`, `NECK_REGISTRY` and `DECODER_REGISTRY` know what is here.
+
+    Raises:
+        ValueError: If one of the names is taken by something else.
+    """
+    for name, build in _BACKBONES.items():
+        enter(TERRATORCH_BACKBONE_REGISTRY._registry, name, build, 'TerraTorch backbones')
+    enter(
+        TERRATORCH_NECK_REGISTRY._registry, 'Feature2Pyramid', Feature2Pyramid, 'TerraTorch necks'
+    )
+    for decoder in (CopernicusUPerNetDecoder, CopernicusFCNDecoder, CopernicusLinearProbeDecoder):
+        enter(
+            TERRATORCH_DECODER_REGISTRY._registry, decoder.__name__, decoder, 'TerraTorch decoders'
+        )
