@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: Those of the process when None.
     """
+    given = None if arguments is None else list(arguments)
     try:
-        message: str = auto_cli({'sample': sample}, args=arguments, as_positional=True)
+        message: str = auto_cli({'sample': sample}, args=given, as_positional=True)
     except (ValueError, OSError) as error:
         sys.exit(f'torchgeo-copernicus: {error}')
     print(message)

@@ -36,6 +36,9 @@ from torchgeo_copernicus.models.position import resize_table, sincos_table
 
 GlobalPool = Literal['token', 'avg']
 
+# Deviation of the fresh weights that turn metadata encodings into tokens.
+_METADATA_STD = 2e-4
+
 
 class CopernicusFM(nn.Module):
     """Vision transformer with generated patch kernels and metadata encodings.
@@ -120,6 +123,10 @@ class CopernicusFM(nn.Module):
         self.apply(_init_weights)
         for token in (self.cls_token, self.coord_token, self.scale_token, self.time_token):
             nn.init.normal_(token, std=0.02)
+        # A location code is a hash of the place. At the usual scale it drowns the image in a fresh
+        # encoder: the test accuracy of a linear probe on real EuroSAT chips falls from 0.6 to 0.35.
+        for fc in (self.coord_fc, self.scale_fc, self.time_fc):
+            nn.init.normal_(fc.weight, std=_METADATA_STD)
         # Last, because they bring their own initialisation.
         self.patch_embed_spectral = DynamicPatchEmbed(embed_dim)
         self.patch_embed_variable = VariablePatchEmbed(embed_dim)
@@ -311,7 +318,6 @@ def _check_images(x: Tensor, channels: int, kernel_size: int) -> None:
 
 
 def _init_weights(module: nn.Module) -> None:
-    # The initialisation of MAE (arXiv:2111.06377).
     if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
+        nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from terratorch.tasks import ClassificationTask, SemanticSegmentationTask
+from terratorch.tasks import ClassificationTask, EmbeddingGenerationTask, SemanticSegmentationTask
 from terratorch.tasks.base_task import TerraTorchTask
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
+
+from torchgeo_copernicus.compat import Sample
 
 
 def one_cycle(optimizer: Optimizer, lr: float, total_steps: float) -> OptimizerLRSchedulerConfig:
@@ -72,3 +74,24 @@ class BenchClassificationTask(ClassificationTask):  # type: ignore[misc]
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimizer and its schedule."""
         return _configure(self, super().configure_optimizers())
+
+
+class CopernicusEmbeddingTask(EmbeddingGenerationTask):  # type: ignore[misc]
+    """TerraTorch's embedding generation, with the metadata of each image.
+
+    TerraTorch's own takes `metadata` for a dictionary of file properties, fails on a vector, and hands
+    nothing but the image to the backbone; it works on batches without metadata
+    (`data.init_args.metadata: false`).
+    """
+
+    _metadata: Tensor | None = None
+
+    def predict_step(self, batch: Sample) -> None:
+        """Write the embeddings of a batch."""
+        self._metadata = batch.get('metadata')
+        super().predict_step({key: value for key, value in batch.items() if key != 'metadata'})
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the embeddings of images, with the metadata of the present batch."""
+        out: list[Tensor] = self.model(x, metadata=self._metadata)
+        return out
