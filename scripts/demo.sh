@@ -26,11 +26,8 @@ overrides=(
   --model.init_args.freeze_backbone false
   --model.init_args.lr 3e-4
 )
-checkpoints="$out/checkpoints"
-terratorch fit -c "$config" "${overrides[@]}" --trainer.max_epochs 8 \
-  --trainer.callbacks+=lightning.pytorch.callbacks.Timer \
-  --trainer.callbacks.init_args.duration 00:00:04:00
+terratorch fit -c "$config" "${overrides[@]}" --trainer.max_epochs 8
 
 echo '== 3/3 terratorch test'
-terratorch test -c "$config" "${overrides[@]}" --ckpt_path "$checkpoints/best.ckpt"
+terratorch test -c "$config" "${overrides[@]}" --ckpt_path "$out/logs/version_0/checkpoints/best.ckpt"
 echo "== Done: $out/metrics.json, $out/predictions.png, $out/confusion.png"

@@ -82,7 +82,7 @@ def test_cloud_s2_from_yaml_to_report_with_metadata_in_every_stage(
 ) -> None:
     given = options('cloud_s2', cloud_root)
     out = tmp_path / 'outputs' / 'copernicus_fm_cloud_s2'
-    checkpoint = ['--ckpt_path', str(out / 'checkpoints' / 'best.ckpt')]
+    checkpoint = ['--ckpt_path', str(out / 'logs' / 'version_0' / 'checkpoints' / 'best.ckpt')]
     for stage, more in (
         ('fit', []),
         ('validate', checkpoint),
@@ -133,7 +133,7 @@ def test_eurosat_s2_on_real_chips(
     given = options('eurosat_s2', real_bench_root, data__init_args__batch_size=16)
     terratorch(monkeypatch, tmp_path, 'fit', *given, '--trainer.max_epochs', '8')
     out = tmp_path / 'outputs' / 'copernicus_fm_eurosat_s2'
-    best = str(out / 'checkpoints' / 'best.ckpt')
+    best = str(out / 'logs' / 'version_0' / 'checkpoints' / 'best.ckpt')
     terratorch(monkeypatch, tmp_path, 'test', *given, '--ckpt_path', best)
     report = json.loads((out / 'metrics.json').read_text())
     # Chance is 0.1; a random frozen small encoder at 64 px gets about 0.4 in so few steps.
