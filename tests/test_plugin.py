@@ -142,7 +142,6 @@ check_torchgeo()
     run(code, tmp_path)
 
 
-# FAILS: registration.py imports its host, whose hook then wants the half imported registration.py.
 @pytest.mark.parametrize('call', ['plugin.register_{}()', 'importlib.import_module("{}")'])
 def test_registering_by_hand_does_not_need_the_host_to_be_loaded(call: str, tmp_path: Path) -> None:
     # Stand-ins with the hosts' tables, because the hosts take long to load.

@@ -12,9 +12,11 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 import torch
 from affine import Affine
 from pyproj import CRS, Proj, Transformer
+from pyproj.exceptions import CRSError
 from torch import Tensor
 
 #: Names of the four fields, in order.
@@ -42,11 +44,11 @@ def days_since_epoch(when: Date) -> float:
     Raises:
         ValueError: If a string is not ISO 8601, or the time is not a time (NaT).
     """
+    if pd.isna(when):
+        raise ValueError('The date is NaT; pass None for an unknown date.')
     if isinstance(when, str):
         when = datetime.fromisoformat(when)
     if isinstance(when, np.datetime64):
-        if np.isnat(when):
-            raise ValueError('The date is NaT; pass None for an unknown date.')
         return float(when.astype('datetime64[D]').astype(np.int64))
     if isinstance(when, datetime):
         if when.tzinfo is not None:
@@ -95,10 +97,14 @@ def acquisition_metadata(
         raise ValueError(f'size must be (height, width) of at least one pixel, got {size}.')
     longitude = latitude = pixel_m = math.nan
     if crs is not None and transform is not None and transform != Affine.identity():
-        system = CRS.from_user_input(crs)
-        x, y = transform * (width // 2 + 0.5, height // 2 + 0.5)
-        longitude, latitude = _to_lonlat(system.to_wkt()).transform(x, y)
-        pixel_m = _pixel_size_m(system, transform, longitude, latitude)
+        system = _system(crs if isinstance(crs, str | int) else crs.to_wkt())
+        column, row = width // 2 + 0.5, height // 2 + 0.5
+        x = transform.a * column + transform.b * row + transform.c
+        y = transform.d * column + transform.e * row + transform.f
+        longitude, latitude = _to_lonlat(system).transform(x, y)
+        check_metadata(torch.tensor([[longitude, latitude, math.nan, math.nan]]))
+        if gsd_m is None:
+            pixel_m = _pixel_size_m(system, transform, longitude, latitude)
     vector = torch.tensor(
         [
             longitude,
@@ -113,8 +119,24 @@ def acquisition_metadata(
 
 
 @lru_cache(maxsize=256)
-def _to_lonlat(wkt: str) -> Transformer:
-    return Transformer.from_crs(CRS.from_wkt(wkt), 'EPSG:4326', always_xy=True)
+def _system(crs: str | int) -> CRS:
+    """Return a horizontal coordinate reference system.
+
+    Raises:
+        ValueError: If it cannot be understood, or has no longitude and latitude.
+    """
+    try:
+        system = CRS.from_user_input(crs)
+    except CRSError as error:
+        raise ValueError(f'The coordinate reference system is not understood: {error}') from error
+    if not (system.is_geographic or system.is_projected):
+        raise ValueError(f'{system.name} is neither geographic nor projected.')
+    return system
+
+
+@lru_cache(maxsize=256)
+def _to_lonlat(system: CRS) -> Transformer:
+    return Transformer.from_crs(system, 'EPSG:4326', always_xy=True)
 
 
 def _pixel_size_m(crs: CRS, transform: Affine, longitude: float, latitude: float) -> float:
@@ -178,7 +200,7 @@ def check_metadata(metadata: Tensor) -> None:
     ):
         if bool(bad.any()):
             value = metadata[:, index][bad][0].item()
-            raise ValueError(f'metadata: {FIELDS[index]} is {value:.8g}; wanted {advice}.')
+            raise ValueError(f'metadata: {FIELDS[index]} is {value:.6g}; wanted {advice}.')
 
 
 def _outside(values: Tensor, low: float, high: float) -> Tensor:

@@ -8,6 +8,7 @@ else is an error.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -62,7 +63,14 @@ class _HostFinder(MetaPathFinder):
         if fullname not in _HOSTS:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec is None or not isinstance(spec.loader, SourceFileLoader):
+        if spec is None:
+            return None
+        if not isinstance(spec.loader, SourceFileLoader):
+            warnings.warn(
+                f'{fullname} is not loaded from a source file, so the models of torchgeo_copernicus are '
+                'not registered by themselves; call torchgeo_copernicus.plugin.install() after it.',
+                stacklevel=2,
+            )
             return None
         spec.loader = _RegisteringLoader(fullname, spec.loader.path)
         return spec

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -68,7 +68,8 @@ class Statistics:
         Raises:
             ValueError: If a band has no statistics here.
         """
-        missing = [band.name for band in bands if band.name not in self.mean]
+        known = self.mean.keys() & self.std.keys()
+        missing = [band.name for band in bands if band.name not in known]
         if missing:
             raise ValueError(
                 f'No statistics for {missing} in those of {self.source}; there are {list(self.mean)}.'
@@ -86,7 +87,8 @@ class Sensor:
         bands: Bands in storage order.
         gsd_m: Native ground sampling distance (m).
         kernel_size: Patch size the released model was pretrained with (px).
-        statistics: Normalisation of the pretraining.
+        statistics: Normalisation of the pretraining (of its images, which were not those of
+            Copernicus-Bench).
         rgb: Names of the bands that make a picture for people.
     """
 
@@ -95,7 +97,7 @@ class Sensor:
     bands: tuple[Band, ...]
     gsd_m: float
     kernel_size: int
-    statistics: Statistics
+    statistics: Statistics = field(hash=False)
     rgb: tuple[str, ...]
 
     @property
@@ -110,8 +112,9 @@ class Sensor:
             names: Band names or aliases.
 
         Raises:
-            ValueError: If a name is unknown to this sensor or asked for twice.
+            ValueError: If a name is unknown to this sensor or asked for twice, or there is none.
         """
+        _refuse_no_list(names)
         table = _by_name(self.bands)
         bands = tuple(_look_up(name, table, self.name) for name in names)
         _refuse_duplicates(bands)
@@ -130,6 +133,14 @@ def _look_up(name: str | Enum, table: Mapping[str, Band], where: str) -> Band:
     hint = f' Did you mean {close}?' if close else ''
     allowed = list(dict.fromkeys(band.name for band in table.values()))
     raise ValueError(f'Unknown band {key!r} of {where}.{hint} Allowed: {allowed} or their aliases.')
+
+
+def _refuse_no_list(bands: object) -> None:
+    if isinstance(bands, str | Band):
+        kind = 'string' if isinstance(bands, str) else 'band'
+        raise ValueError(f'bands must be a list of names, not the single {kind} {bands!r}.')
+    if isinstance(bands, Sequence) and not bands:
+        raise ValueError('bands is empty; name at least one band.')
 
 
 def _refuse_duplicates(bands: Sequence[Band]) -> None:
@@ -316,13 +327,10 @@ def resolve_bands(bands: Sensor | Sequence[Band | str | Enum]) -> tuple[Band, ..
     """
     if isinstance(bands, Sensor):
         return bands.bands
-    if isinstance(bands, str):
-        raise ValueError(f'bands must be a list of names, not the single string {bands!r}.')
+    _refuse_no_list(bands)
     found = tuple(
         band if isinstance(band, Band) else _look_up(band, _ALL_BANDS, 'the Sentinel modalities')
         for band in bands
     )
-    if not found:
-        raise ValueError('bands is empty; name at least one band.')
     _refuse_duplicates(found)
     return found

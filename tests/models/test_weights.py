@@ -107,8 +107,6 @@ def test_the_transform_leaves_a_batch_alone() -> None:
     assert ENTRY.transforms(batch) is batch
 
 
-# FAILS for pickle: an Enum comes back by its value, and two `nn.Identity()` are never equal. A
-# function at module level as `transforms` would be.
 @pytest.mark.parametrize(
     'again', [copy.copy, copy.deepcopy, lambda entry: pickle.loads(pickle.dumps(entry))]
 )

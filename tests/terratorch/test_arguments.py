@@ -82,7 +82,6 @@ def test_the_smallest_number_is_allowed_and_named() -> None:
         parse_int('x', '-4', minimum=-3)
 
 
-# FAILS for '010' (read as octal 8) and '1:40' (read as minutes and seconds, 100): YAML 1.1.
 @pytest.mark.parametrize(('value', 'meant'), [('010', 10), ('1:40', None)])
 def test_a_number_is_read_as_it_is_written(value: str, meant: int | None) -> None:
     try:
@@ -107,7 +106,6 @@ def test_the_bounds_are_allowed_and_become_floats(value: object, expected: float
     assert (found, type(found)) == (expected, float)
 
 
-# FAILS: YAML 1.1 takes '1e-3' (without a dot) for a word.
 @given(st.floats(0, 1))
 def test_any_fraction_survives_quotes(number: float) -> None:
     assert parse_float('x', str(number), minimum=0, maximum=1) == number
@@ -191,7 +189,6 @@ def test_what_is_no_string_is_refused_by_name(value: object) -> None:
     assert repr(value) in str(caught.value)
 
 
-# FAILS: PyYAML recognises these, and fails on them with errors of its own that name no argument.
 @pytest.mark.parametrize('value', ['2020-99-99', '0b_', '0x_'])
 def test_what_yaml_chokes_on_is_refused_by_name(value: str) -> None:
     with pytest.raises(ValueError, match=r'^kernel_size is'):

@@ -76,7 +76,6 @@ def test_a_batch_without_metadata_is_none_and_not_nan(batch: dict) -> None:
         ('time', torch.zeros(2, 3), r'\[2, 3\] for 2 images; wanted one value'),
         ('lat', torch.zeros(1), r'\[1\] for 2 images; wanted one value'),
         ('lon', torch.zeros(2, 2), r'\[2, 2\]'),
-        # FAILS: TypeError, "len() of a 0-d tensor".
         ('time', torch.tensor(0.0), r'\[\]'),
     ],
 )
@@ -85,19 +84,16 @@ def test_another_shape_is_named(key: str, value: Tensor, message: str) -> None:
         metadata_from_host({key: value}, 2)
 
 
-# FAILS: "cannot convert float NaN to integer".
 def test_an_unknown_date_of_one_image_stays_unknown() -> None:
     coords = torch.tensor([[NAN, NAN], [2020.0, 0.0]])
     assert [row[2] for row in converted(temporal_coords=coords)] == [-999, 18262]
 
 
-# FAILS: "year 0 is out of range" does not say of what.
 def test_a_year_that_is_none_is_named() -> None:
     with pytest.raises(ValueError, match='temporal_coords'):
         metadata_from_host({'temporal_coords': torch.zeros(1, 2)}, 1)
 
 
-# FAILS: taken for absent, without a warning.
 @pytest.mark.parametrize('key', HOST_KEYS)
 def test_what_is_no_tensor_is_not_dropped_in_silence(key: str) -> None:
     values = [[2020.0, 0.0]] if key.endswith('_coords') else [48.0]

@@ -62,6 +62,8 @@ class BenchDataModule(NonGeoDataModule):
         for name, value in (('batch_size', batch_size), ('image_size', image_size)):
             if value is not None and value < 1:
                 raise ValueError(f'{name} must be at least 1, got {value}.')
+        if num_workers is not None and num_workers < 0:
+            raise ValueError(f'num_workers must not be negative, got {num_workers}.')
         names = task.bands if bands is None else bands
         selected = task.sensor.select(names)
         mean, std = task.statistics.of(selected)
@@ -88,6 +90,11 @@ class BenchDataModule(NonGeoDataModule):
         self.train_aug = Preprocess(mean, std, size, augmentation if augment else None)
         self.aug = Preprocess(mean, std, size)
 
+    def prepare_data(self) -> None:
+        """Extract or download the data when its folder is not there, in one process."""
+        if not (self.kwargs['root'] / self.task.name).is_dir():
+            self.dataset_type(**self.kwargs)
+
     def setup(self, stage: str) -> None:
         """Make the datasets of a stage.
 
@@ -100,11 +107,14 @@ class BenchDataModule(NonGeoDataModule):
         super().setup(stage)
         if stage == 'predict':
             self.predict_dataset = self.dataset_type(split='test', **self.kwargs)
-        if stage == 'fit' and (n := len(cast(BenchDataset, self.train_dataset))) < self.batch_size:
-            raise ValueError(
-                f'The training split has {n} samples, fewer than one batch of {self.batch_size}; set a '
-                'smaller batch_size.'
-            )
+        if stage == 'fit':
+            processes = self.trainer.world_size if self.trainer else 1
+            n = len(cast(BenchDataset, self.train_dataset)) // processes
+            if n < self.batch_size:
+                raise ValueError(
+                    f'The training split has {n} samples per process, fewer than one batch of '
+                    f'{self.batch_size}; set a smaller batch_size.'
+                )
 
 
 class CopernicusBenchCloudS2DataModule(BenchDataModule):

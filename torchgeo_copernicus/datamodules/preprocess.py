@@ -51,8 +51,10 @@ class Preprocess(nn.Module):
     def forward(self, batch: Sample) -> Sample:
         """Return the batch with `image` `[B, C, S, S]` normalised and `mask` `[B, S, S]` to match."""
         image: Tensor = batch['image']
-        # NaN, which means no data, becomes the mean.
-        image = ((image - self.mean.to(image)) / self.std.to(image)).nan_to_num(0.0)
+        # NaN, which means no data, becomes the mean; so does the logarithm of nothing.
+        image = ((image - self.mean.to(image)) / self.std.to(image)).nan_to_num(
+            0.0, posinf=0.0, neginf=0.0
+        )
         if image.shape[2:] != self.image_size:
             # As published: kornia's Resize with align_corners and without antialiasing.
             image = F.interpolate(image, self.image_size, mode='bilinear', align_corners=True)

@@ -10,7 +10,6 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS
 from rasterio.errors import RasterioError
 
 
@@ -25,7 +24,7 @@ class Raster:
     """
 
     pixels: NDArray[np.generic]
-    crs: CRS | None
+    crs: str | None
     transform: Affine
 
 
@@ -46,7 +45,7 @@ def read_raster(path: Path, indices: Sequence[int] | None = None, *, bands: int)
                 raise ValueError(f'{path} has {file.count} bands, wanted {bands}.')
             wanted = range(bands) if indices is None else indices
             pixels = file.read([index + 1 for index in wanted])
-            crs = None if file.crs is None else CRS.from_wkt(file.crs.to_wkt())
+            crs = None if file.crs is None else str(file.crs.to_wkt())
             return Raster(pixels, crs, file.transform)
     except (RasterioError, OSError) as error:
         raise ValueError(

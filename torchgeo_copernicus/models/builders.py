@@ -82,8 +82,8 @@ def copernicus_fm_base(
         ValueError: If the file does not fit.
         ConnectionError: If it cannot be downloaded.
     """
-    model = SIZES['copernicus_fm_base'].build(num_classes, global_pool)
     checked = CopernicusFMBase16_Weights.verify(weights)
+    model = SIZES['copernicus_fm_base'].build(num_classes, global_pool)
     if checked is not None:
         load_weights(model, checked)
     return model

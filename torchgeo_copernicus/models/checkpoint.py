@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -13,6 +14,22 @@ from torch import Tensor, nn
 
 # Wrappers under which training code stores the parameters.
 _WRAPPERS = ('model', 'state_dict')
+
+# What torch and safetensors raise on files with missing or changed bytes.
+_DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 def read_tensors(path: Path | str) -> dict[str, Tensor]:
@@ -38,10 +55,10 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f'{path} holds more than tensors and was not read, because unpickling it could run code. '
-            'Save the state dict alone, best as .safetensors.'
+            f'{path} holds more than tensors, or is damaged, and was not read, because unpickling it '
+            'could run code. Save the state dict alone, best as .safetensors.'
         ) from error
-    except (RuntimeError, EOFError, SafetensorError) as error:
+    except _DAMAGE as error:
         raise ValueError(
             f'{path} is not a readable checkpoint ({error}); is it cut off?'
         ) from error

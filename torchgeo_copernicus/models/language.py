@@ -54,7 +54,6 @@ def language_file() -> Path:
         ) from error
 
 
-@lru_cache(maxsize=4)
 def read_language_file(path: Path) -> Mapping[str, Tensor]:
     """Read a file of language vectors.
 
@@ -67,6 +66,12 @@ def read_language_file(path: Path) -> Mapping[str, Tensor]:
     Raises:
         ValueError: If the file holds anything else.
     """
+    return _read(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, changed_ns: int) -> Mapping[str, Tensor]:
+    """Read a file once, and again when it has changed."""
     vectors = {name: vector.float().flatten() for name, vector in read_tensors(path).items()}
     for name, vector in vectors.items():
         check_language_vectors(vector[None], f'{path}: {name!r}')
@@ -92,7 +97,7 @@ def language_vector(name: str) -> Tensor:
     vectors = read_language_file(path)
     if VARIABLES[name] not in vectors:
         raise ValueError(f'{path} has no vector for {VARIABLES[name]!r}; it has {list(vectors)}.')
-    return vectors[VARIABLES[name]]
+    return vectors[VARIABLES[name]].clone()
 
 
 def check_language_vectors(vectors: Tensor, where: str) -> None:

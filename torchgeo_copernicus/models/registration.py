@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torchgeo.models import api
-
 from torchgeo_copernicus.models import builders
 from torchgeo_copernicus.models.weights import CopernicusFMBase16_Weights
 from torchgeo_copernicus.registry import enter
@@ -15,6 +13,9 @@ def register() -> None:
     Raises:
         ValueError: If one of the names is taken by something else.
     """
+    # Here, because loading the host calls this function.
+    from torchgeo.models import api
+
     for builder in (
         builders.copernicus_fm_small,
         builders.copernicus_fm_base,

@@ -30,6 +30,10 @@ def _modalities() -> dict[str, dict[str, object]]:
     }
 
 
+def _as_it_is(image: Tensor) -> Tensor:
+    return image
+
+
 class CopernicusFMBase16_Weights(WeightsEnum):  # type: ignore[misc]
     """Weights of Copernicus-FM ViT-B/16.
 
@@ -41,7 +45,7 @@ class CopernicusFMBase16_Weights(WeightsEnum):  # type: ignore[misc]
         # The hash pins the content, whatever the branch comes to hold.
         url='https://huggingface.co/wangyi111/Copernicus-FM/resolve/main/'
         'CopernicusFM_ViT_base_varlang_e100.pth',
-        transforms=nn.Identity(),
+        transforms=_as_it_is,
         meta={
             'dataset': 'Copernicus-Pretrain',
             'model': 'CopernicusFM',

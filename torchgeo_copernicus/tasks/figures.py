@@ -61,7 +61,9 @@ def segmentation_figure(
         matplotlib.patches.Patch(facecolor=color, edgecolor='black', label=name)
         for color, name in zip(colors, classes, strict=True)
     ]
-    figure.legend(handles=handles, loc='outside lower center', ncols=len(classes), frameon=False)
+    if any(bool((example.truth < 0).any()) for example in examples):
+        handles.append(matplotlib.patches.Patch(facecolor='grey', label='ignored'))
+    figure.legend(handles=handles, loc='outside lower center', ncols=len(handles), frameon=False)
     figure.suptitle(title)
     return figure
 
@@ -105,9 +107,12 @@ def confusion_figure(confusion: NDArray[np.int64], classes: Sequence[str], title
     """
     figure = Figure(figsize=(0.6 * len(classes) + 3, 0.6 * len(classes) + 2), layout='constrained')
     axis = figure.subplots()
-    axis.imshow(confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1), cmap='Blues')
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    axis.imshow(share, cmap='Blues', vmin=0, vmax=1)
     for row, column in np.argwhere(confusion):
-        axis.text(column, row, str(confusion[row, column]), ha='center', va='center', fontsize=8)
+        color = 'white' if share[row, column] > 0.5 else 'black'
+        text = str(confusion[row, column])
+        axis.text(column, row, text, color=color, ha='center', va='center', fontsize=8)
     axis.set_xticks(range(len(classes)), classes, rotation=45, ha='right')
     axis.set_yticks(range(len(classes)), classes)
     axis.set_xlabel('predicted')

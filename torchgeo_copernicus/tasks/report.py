@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
@@ -14,6 +17,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from torchgeo_copernicus.compat import Sample, versions
 from torchgeo_copernicus.datamodules.bench import BenchDataModule
+from torchgeo_copernicus.datasets.bench.dataset import BenchDataset
 from torchgeo_copernicus.datasets.bench.task import IGNORE_INDEX, BenchTask
 from torchgeo_copernicus.tasks.figures import (
     Example,
@@ -47,6 +51,8 @@ class TestReport(Callback):
         self.directory = directory
         self.wanted = examples
         self._examples: list[Example] = []
+        self._positions: set[int] = set()
+        self._seen = 0
         self._logits: Tensor | None = None
         self._hook: RemovableHandle | None = None
         self._confusion: MulticlassConfusionMatrix | None = None
@@ -55,6 +61,10 @@ class TestReport(Callback):
         """Listen to the model's outputs."""
         datamodule = _datamodule(trainer)
         self._examples = []
+        tested = len(cast(BenchDataset, datamodule.test_dataset))
+        # Spread over the split, which may be sorted by class.
+        self._positions = set(np.linspace(0, tested - 1, self.wanted, dtype=int).tolist())
+        self._seen = 0
         self._confusion = MulticlassConfusionMatrix(
             len(datamodule.task.classes), ignore_index=IGNORE_INDEX
         ).to(pl_module.device)
@@ -86,15 +96,17 @@ class TestReport(Callback):
             )
         if self._confusion is not None:
             self._confusion.update(prediction, truth)
-        images = _rgb(batch['image'].cpu(), _datamodule(trainer))
-        for index in range(min(len(truth), self.wanted - len(self._examples))):
-            example = (images[index], truth[index], prediction[index])
+        self._logits = None
+        for index in range(len(truth)):
+            if self._seen + index not in self._positions:
+                continue
+            image = _rgb(batch['image'][index].cpu(), _datamodule(trainer))
+            example = (image, truth[index], prediction[index])
             self._examples.append(Example(*(tensor.cpu().numpy() for tensor in example)))
+        self._seen += len(truth)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files."""
-        if self._hook is not None:
-            self._hook.remove()
         if self._confusion is None:
             return
         # Adds up over all processes, so each of them has to take part.
@@ -104,7 +116,11 @@ class TestReport(Callback):
         directory = Path(self.directory or trainer.default_root_dir)
         directory.mkdir(parents=True, exist_ok=True)
         task = _datamodule(trainer).task
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # JSON has no NaN: a metric without a value is null.
+        metrics = {
+            name: float(value) if math.isfinite(value) else None
+            for name, value in trainer.callback_metrics.items()
+        }
         report = {
             'task': task.name,
             'metrics': metrics,
@@ -112,7 +128,7 @@ class TestReport(Callback):
             'confusion (truth in rows)': confusion.tolist(),
             'versions': versions(),
         }
-        (directory / 'metrics.json').write_text(json.dumps(report, indent=1))
+        (directory / 'metrics.json').write_text(json.dumps(report, indent=1, allow_nan=False))
         confusion_figure(confusion, task.classes, task.title).savefig(directory / 'confusion.png')
         figure = (
             segmentation_figure(self._examples, task.classes, task.colors, task.title)
@@ -121,6 +137,21 @@ class TestReport(Callback):
         )
         figure.savefig(directory / 'predictions.png', dpi=110)
         Console().print(f'Test report of {task.title}: {directory.resolve()}')
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Stop listening."""
+        self._stop_listening()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Stop listening."""
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+        self._hook = self._logits = None
 
 
 def _datamodule(trainer: Trainer) -> BenchDataModule:
@@ -133,7 +164,7 @@ def _datamodule(trainer: Trainer) -> BenchDataModule:
 
 
 def _rgb(image: Tensor, datamodule: BenchDataModule) -> Tensor:
-    """Return a picture `[B, H, W, 3]` of normalised images, in physical units.
+    """Return a picture `[H, W, 3]` of a normalised image, in physical units.
 
     Without the bands of a natural-colour picture the first band is shown in grey.
     """
@@ -144,4 +175,4 @@ def _rgb(image: Tensor, datamodule: BenchDataModule) -> Tensor:
     else:
         index = [0, 0, 0]
     mean, std = (values[index, None, None] for values in (datamodule.mean, datamodule.std))
-    return torch.permute(image[:, index].float() * std + mean, (0, 2, 3, 1))
+    return torch.permute(image[index].float() * std + mean, (1, 2, 0))

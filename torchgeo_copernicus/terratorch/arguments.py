@@ -5,6 +5,9 @@ A command-line override arrives as a string there: `'false'` would be true, and 
 
 from __future__ import annotations
 
+import contextlib
+import math
+import re
 from collections.abc import Sequence
 from enum import Enum
 
@@ -23,10 +26,12 @@ def parse_bool(name: str, value: object) -> bool:
     Raises:
         ValueError: If it is anything else.
     """
-    parsed = _unquoted(value)
-    if not isinstance(parsed, bool):
+    words = {'true': True, 'false': False}
+    if isinstance(value, str) and value.strip().lower() in words:
+        return words[value.strip().lower()]
+    if not isinstance(value, bool):
         raise ValueError(f'{name} is {value!r}; allowed are true and false.')
-    return parsed
+    return value
 
 
 def parse_int(name: str, value: object, *, minimum: int = 1) -> int:
@@ -34,16 +39,18 @@ def parse_int(name: str, value: object, *, minimum: int = 1) -> int:
 
     Args:
         name: Name of the argument, for the message.
-        value: An int, or one as a string.
+        value: An int, or one in decimal digits as a string.
         minimum: Smallest allowed value.
 
     Raises:
         ValueError: If it is anything else, or too small.
     """
-    parsed = _unquoted(value)
-    if not isinstance(parsed, int) or isinstance(parsed, bool) or parsed < minimum:
+    number = value
+    if isinstance(value, str) and re.fullmatch(r'[+-]?[0-9]+', value.strip()):
+        number = int(value)
+    if not isinstance(number, int) or isinstance(number, bool) or number < minimum:
         raise ValueError(f'{name} is {value!r}; wanted a whole number of at least {minimum}.')
-    return parsed
+    return number
 
 
 def parse_float(name: str, value: object, *, minimum: float, maximum: float) -> float:
@@ -58,11 +65,13 @@ def parse_float(name: str, value: object, *, minimum: float, maximum: float) -> 
     Raises:
         ValueError: If it is anything else, or out of range.
     """
-    parsed = _unquoted(value)
-    number = isinstance(parsed, int | float) and not isinstance(parsed, bool)
-    if not number or not minimum <= float(str(parsed)) <= maximum:
+    number = math.nan
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):
+            number = float(value)
+    if not minimum <= number <= maximum:
         raise ValueError(f'{name} is {value!r}; wanted a number from {minimum} to {maximum}.')
-    return float(str(parsed))
+    return number
 
 
 def parse_ints(name: str, value: object) -> list[int]:
@@ -75,7 +84,7 @@ def parse_ints(name: str, value: object) -> list[int]:
     Raises:
         ValueError: If it is anything else.
     """
-    parsed = _unquoted(value)
+    parsed = _list(value)
     if not isinstance(parsed, Sequence) or isinstance(parsed, str):
         raise ValueError(f'{name} is {value!r}; wanted a list of whole numbers.')
     return [parse_int(name, item, minimum=-(10**6)) for item in parsed]
@@ -107,7 +116,7 @@ def parse_bands(name: str, value: object) -> list[Band | str | Enum]:
     Raises:
         ValueError: If it is anything else.
     """
-    parsed = _unquoted(value)
+    parsed = _list(value)
     if not isinstance(parsed, Sequence) or isinstance(parsed, str):
         raise ValueError(f'{name} is {value!r}; wanted a list of band names such as [B02, B03].')
     bands: list[Band | str | Enum] = []
@@ -118,12 +127,12 @@ def parse_bands(name: str, value: object) -> list[Band | str | Enum]:
     return bands
 
 
-def _unquoted(value: object) -> object:
-    """Return what a string stands for in YAML; everything else as it is."""
-    if not isinstance(value, str):
+def _list(value: object) -> object:
+    """Return the list that a string such as `[B02, B03]` stands for; everything else as it is."""
+    if not isinstance(value, str) or not value.strip().startswith('['):
         return value
     try:
         parsed: object = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return value
     return parsed

@@ -6,6 +6,7 @@ Dropping them in silence would lose a part of the input.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date
 
@@ -14,17 +15,23 @@ from torch import Tensor
 
 from torchgeo_copernicus.metadata import days_from_seconds, days_since_epoch
 
-#: Batch keys that are understood.
-HOST_KEYS = ('location_coords', 'temporal_coords', 'lat', 'lon', 'time')
+#: Batch keys that are understood -> numbers per image.
+HOST_KEYS: Mapping[str, int] = {
+    'location_coords': 2,
+    'temporal_coords': 2,
+    'lat': 1,
+    'lon': 1,
+    'time': 1,
+}
 
 
 def metadata_from_host(batch: Mapping[str, object], size: int) -> Tensor | None:
     """Return the metadata vector of a batch of another dataset.
 
     Args:
-        batch: Batch keys: `location_coords` `[B, 2]` (latitude, longitude), `temporal_coords`
-            `[B, 1, 2]` or `[B, 2]` (year, day of the year from 0), `lat` and `lon` `[B]` (deg), `time`
-            `[B]` (s since 1970-01-01).
+        batch: Batch keys, as tensors, arrays or lists: `location_coords` `[B, 2]` (latitude,
+            longitude), `temporal_coords` `[B, 1, 2]` or `[B, 2]` (year, day of the year from 0), `lat`
+            and `lon` `[B]` (deg), `time` `[B]` (s since 1970-01-01). NaN means unknown.
         size: Number of images B.
 
     Returns:
@@ -32,30 +39,47 @@ def metadata_from_host(batch: Mapping[str, object], size: int) -> Tensor | None:
         is understood.
 
     Raises:
-        ValueError: If a key has another shape, such as several dates per image.
+        ValueError: If a key has another shape, such as several dates per image, or no number.
     """
-    tensors = {key: batch[key] for key in HOST_KEYS if isinstance(batch.get(key), Tensor)}
-    if not tensors:
+    given = {key: batch[key] for key in HOST_KEYS if batch.get(key) is not None}
+    values = {key: _per_image(key, value, size) for key, value in given.items()}
+    if not values:
         return None
-    columns = [torch.full((size,), torch.nan) for _ in range(4)]
-    for key, value in tensors.items():
-        if not isinstance(value, Tensor):
-            continue
-        flat = value.detach().cpu().double().reshape(len(value), -1)
-        pair = key.endswith('_coords')
-        if flat.shape != (size, 2 if pair else 1):
-            raise ValueError(
-                f'{key} has shape {list(value.shape)} for {size} images; wanted one '
-                f'{"pair" if pair else "value"} per image.'
-            )
-        if key == 'location_coords':
-            columns[1], columns[0] = flat[:, 0], flat[:, 1]
-        elif key == 'temporal_coords':
-            columns[2] = torch.tensor(
-                [days_since_epoch(date(int(year), 1, 1)) + day for year, day in flat.tolist()]
-            )
-        elif key == 'time':
-            columns[2] = days_from_seconds(flat[:, 0])
-        else:
-            columns[('lon', 'lat').index(key)] = flat[:, 0]
-    return torch.stack([column.float() for column in columns], dim=1)
+    unknown = torch.full((size,), torch.nan)
+    longitude = latitude = days = unknown
+    if 'location_coords' in values:
+        latitude, longitude = values['location_coords'].unbind(dim=1)
+    if 'temporal_coords' in values:
+        pairs = values['temporal_coords'].tolist()
+        days = torch.tensor([_days(year, day) for year, day in pairs])
+    if 'lat' in values:
+        latitude = values['lat'][:, 0]
+    if 'lon' in values:
+        longitude = values['lon'][:, 0]
+    if 'time' in values:
+        days = days_from_seconds(values['time'][:, 0])
+    return torch.stack([longitude.float(), latitude.float(), days.float(), unknown], dim=1)
+
+
+def _per_image(key: str, value: object, size: int) -> Tensor:
+    """Return numbers as float64 `[size, HOST_KEYS[key]]` on the CPU."""
+    try:
+        numbers = torch.as_tensor(value).detach().cpu().double()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f'{key} holds no numbers: {error}') from error
+    if numbers.numel() != size * HOST_KEYS[key] or not numbers.ndim or len(numbers) != size:
+        raise ValueError(
+            f'{key} has shape {list(numbers.shape)} for {size} images; wanted one '
+            f'{"pair" if HOST_KEYS[key] == 2 else "value"} per image.'
+        )
+    return numbers.reshape(size, HOST_KEYS[key])
+
+
+def _days(year: float, day_of_year: float) -> float:
+    if math.isnan(year) or math.isnan(day_of_year):
+        return math.nan
+    try:
+        start = date(int(year), 1, 1)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f'temporal_coords: {year:g} is no year ({error}).') from error
+    return days_since_epoch(start) + math.floor(day_of_year)

@@ -7,11 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from terratorch.registry import (
-    TERRATORCH_BACKBONE_REGISTRY,
-    TERRATORCH_DECODER_REGISTRY,
-    TERRATORCH_NECK_REGISTRY,
-)
 from torch import nn
 
 from torchgeo_copernicus.models.builders import SIZES
@@ -43,6 +38,13 @@ def register() -> None:
     Raises:
         ValueError: If one of the names is taken by something else.
     """
+    # Here, because loading the host calls this function.
+    from terratorch.registry import (
+        TERRATORCH_BACKBONE_REGISTRY,
+        TERRATORCH_DECODER_REGISTRY,
+        TERRATORCH_NECK_REGISTRY,
+    )
+
     for name, build in _BACKBONES.items():
         enter(TERRATORCH_BACKBONE_REGISTRY._registry, name, build, 'TerraTorch backbones')
     enter(

@@ -16,6 +16,8 @@ from typing import ClassVar, Literal, get_args
 
 import torch
 from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from pyproj.exceptions import ProjError
 from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError
 from torchgeo.datasets.copernicus.base import CopernicusBenchBase
@@ -54,7 +56,8 @@ class BenchDataset(CopernicusBenchBase):
                 be in another order than in the file.
             transforms: Applied to each sample.
             download: Download the archive when neither it nor the folder is there.
-            checksum: Verify the SHA-256 of an archive before extracting it.
+            checksum: Verify the SHA-256 of an archive that is already there before extracting it; a
+                download is always verified.
 
         Raises:
             DatasetNotFoundError: If the data is not there and *download* is False.
@@ -69,7 +72,7 @@ class BenchDataset(CopernicusBenchBase):
         self.split_file = self.folder / self.task.split_file.format(split)
         self.archive = Path(root) / self.task.zipfile
         self.classes = self.task.classes
-        self.cmap = ListedColormap(self.task.colors)
+        self.cmap = ListedColormap(self.task.colors).with_extremes(under='grey', over='grey')
         wanted = self.task.bands if bands is None else bands
         self.bands = tuple(band.name for band in self.task.sensor.select(wanted))
         self.band_indices = [self._stored(band) for band in self.bands]
@@ -127,17 +130,38 @@ class BenchDataset(CopernicusBenchBase):
             raise ValueError(f'{path} holds nothing but NaN; remove it from the split file.')
         sample: Sample = {
             'image': image,
-            'metadata': acquisition_metadata(
+            'metadata': self._metadata(path, raster),
+            'filename': str(path),
+            **self._target(name, image),
+        }
+        return sample if self.transforms is None else self.transforms(sample)
+
+    def _metadata(self, path: Path, raster: Raster) -> Tensor:
+        try:
+            return acquisition_metadata(
                 raster.crs,
                 raster.transform,
                 raster.pixels.shape[1:],
                 self._date(path),
                 gsd_m=self.task.sensor.gsd_m,
-            ),
-            'filename': str(path),
-            **self._target(name, image),
-        }
-        return sample if self.transforms is None else self.transforms(sample)
+            )
+        except (ValueError, ProjError) as error:
+            raise ValueError(f'{path}: {error}') from error
+
+    def plot(self, sample: Sample, show_titles: bool = True, suptitle: str | None = None) -> Figure:
+        """Draw a sample, its target and, if it has one, its `prediction`.
+
+        Args:
+            sample: An item of this dataset, normalised or not.
+            show_titles: Write a title above each panel.
+            suptitle: Title of the figure.
+
+        Raises:
+            RGBBandsMissingError: If the bands of a natural-colour picture were not read.
+        """
+        # TorchGeo stretches by percentiles, which a single NaN makes NaN.
+        image = sample['image'].nan_to_num(0.0)
+        return super().plot({**sample, 'image': image}, show_titles, suptitle)
 
     def _image_path(self, name: str) -> Path:
         """Return the image file of one line of the split file."""
@@ -167,7 +191,10 @@ class BenchDataset(CopernicusBenchBase):
         Raises:
             ValueError: If its size or a label does not.
         """
-        mask = torch.from_numpy(read_raster(path, bands=1).pixels[0].astype('int64'))
+        stored = read_raster(path, bands=1).pixels[0]
+        mask = torch.from_numpy(stored.astype('int64'))
+        if (fraction := stored != mask.numpy()).any():
+            raise ValueError(f'{path} holds the label {stored[fraction][0]}, not a whole number.')
         if mask.shape != image.shape[1:]:
             raise ValueError(
                 f'{path} is {list(mask.shape)} px, its image {list(image.shape[1:])} px.'
@@ -211,7 +238,12 @@ class BenchDataset(CopernicusBenchBase):
             fetch(self.url, self.archive, sha256=self.task.sha256)
         else:
             raise DatasetNotFoundError(self)
-        extract_zip(self.archive, self.folder.parent, directory=self.task.name)
+        try:
+            extract_zip(self.archive, self.folder.parent, directory=self.task.name)
+        except FileExistsError:
+            # Another process came first; if it was anything else, the checks that follow tell.
+            if not self.folder.is_dir():
+                raise
 
     def _listed(self) -> list[str]:
         if not self.split_file.is_file():
@@ -247,5 +279,5 @@ class BenchDataset(CopernicusBenchBase):
     def _advice(self) -> str:
         return (
             f'Move {self.folder} away and extract {self.task.zipfile} again '
-            '(or pass download=True); nothing was changed.'
+            '(then download=True does that too); nothing was changed.'
         )
