@@ -11,6 +11,9 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+# Land is dark beside clouds.
+_GAMMA = 0.6
+
 
 @dataclass(frozen=True)
 class Example:
@@ -28,9 +31,11 @@ class Example:
 
 
 def stretch(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Stretch an image between its 2nd and 98th percentile to 0..1."""
+    """Stretch an image between its 2nd and 98th percentile to 0..1, and brighten its dark parts."""
     low, high = np.nanpercentile(rgb, (2, 98))
-    scaled: NDArray[np.float32] = np.clip((rgb - low) / max(float(high - low), 1e-6), 0, 1)
+    scaled: NDArray[np.float32] = (
+        np.clip((rgb - low) / max(float(high - low), 1e-6), 0, 1) ** _GAMMA
+    )
     return scaled
 
 
