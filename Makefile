@@ -7,21 +7,20 @@ VENV ?= .venv
 EXTRAS ?= all,dev
 STACK ?= $(shell $(PYTHON) -c 'import sys; print(f"py{sys.version_info.major}.{sys.version_info.minor}")')
 CONSTRAINTS ?= constraints/$(STACK).txt
+PINNED := $(wildcard $(CONSTRAINTS))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(STACK)
 PYTEST_ARGS ?=
 
 .PHONY: demo test test-smoke test-matrix lint types check constraints clean
 
-$(STAMP): pyproject.toml $(CONSTRAINTS)
+$(STAMP): pyproject.toml $(PINNED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "torchgeo-copernicus needs Python 3.11 or newer; choose one with PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "$$(grep '^uv==' $(CONSTRAINTS))"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
+	@test -n "$(PINNED)" || echo "== No tested set of versions for $(STACK) (there are: $$(ls constraints)): installing the newest ones."
+	$(BIN)/python -m pip install --quiet --upgrade "$(if $(PINNED),$$(grep '^uv==' $(PINNED)),uv)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(addprefix --constraint ,$(PINNED)) --editable '.[$(EXTRAS)]'
 	@touch $@
-
-$(CONSTRAINTS):
-	@echo "No constraints for $(STACK) ($(CONSTRAINTS)). Supported: $$(ls constraints). Choose an interpreter with PYTHON=..." && exit 1
 
 demo: $(STAMP)  ## train, test and picture Copernicus-FM on a look-alike Cloud-S2, end to end
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/demo.sh

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+import yaml
 from torch import Tensor
 
 from torchgeo_copernicus.datasets import write_sample
@@ -110,15 +111,15 @@ def test_cloud_s2_from_yaml_to_report_with_metadata_in_every_stage(
 def test_cloud_s2_with_tiled_inference(
     tmp_path: Path, cloud_root: Path, monkeypatch: pytest.MonkeyPatch, seen: list[Tensor]
 ) -> None:
-    config = (CONFIGS / 'copernicus_fm_cloud_s2.yaml').read_text()
+    config = yaml.safe_load((CONFIGS / 'copernicus_fm_cloud_s2.yaml').read_text())
     # The report needs whole predictions and says so.
-    lines = [line for line in config.splitlines() if 'TestReport' not in line]
-    tiled = [
-        '    tiled_inference_on_testing: true',
-        '    tiled_inference_parameters: {crop: 32, stride: 24, batch_size: 2}',
-    ]
-    at = lines.index('    freeze_backbone: true')
-    (tmp_path / 'tiled.yaml').write_text('\n'.join([*lines[:at], *tiled, *lines[at:]]))
+    callbacks = config['trainer']['callbacks']
+    config['trainer']['callbacks'] = [c for c in callbacks if 'TestReport' not in c['class_path']]
+    config['model']['init_args'] |= {
+        'tiled_inference_on_testing': True,
+        'tiled_inference_parameters': {'crop': 32, 'stride': 24, 'batch_size': 2},
+    }
+    (tmp_path / 'tiled.yaml').write_text(yaml.safe_dump(config))
     arguments = options('cloud_s2', cloud_root, data__init_args__batch_size=1)
     arguments[1] = str(tmp_path / 'tiled.yaml')
     cli = terratorch(monkeypatch, tmp_path, 'test', *arguments)
@@ -224,3 +225,51 @@ def test_a_mistake_in_the_yaml_is_named_before_training(
     given = [*options('cloud_s2', cloud_root), f'--{option}', value]
     with pytest.raises(Exception, match=message):
         terratorch(monkeypatch, tmp_path, 'fit', *given)
+
+
+def test_a_foreign_datamodule_needs_only_the_callback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_sample('cloud_s2', tmp_path / 'data', n=5, size=64)
+    images, masks = root / 's2_toa', root / 'cloud'
+    config: dict = {
+        'trainer': {
+            'accelerator': 'cpu',
+            'logger': False,
+            'fast_dev_run': True,
+            'callbacks': [
+                {'class_path': 'torchgeo_copernicus.terratorch.callback.RegisterCopernicus'}
+            ],
+        },
+        'data': {
+            'class_path': 'terratorch.datamodules.GenericNonGeoSegmentationDataModule',
+            'init_args': {
+                'batch_size': 2,
+                'num_workers': 0,
+                'num_classes': 4,
+                'means': [1000.0] * 13,
+                'stds': [1000.0] * 13,
+                'img_grep': '*.tif',
+                'label_grep': '*.tif',
+            }
+            | {f'{split}_data_root': str(images) for split in ('train', 'val', 'test')}
+            | {f'{split}_label_data_root': str(masks) for split in ('train', 'val', 'test')},
+        },
+        'model': {
+            'class_path': 'terratorch.tasks.SemanticSegmentationTask',
+            'init_args': {
+                'model_factory': 'EncoderDecoderFactory',
+                'model_args': {
+                    'backbone': 'copernicus_fm_small',
+                    'backbone_sensor': 's2_toa',
+                    'backbone_out_indices': [11],
+                    'decoder': 'IdentityDecoder',
+                    'num_classes': 4,
+                },
+                'ignore_index': -100,
+            },
+        },
+    }
+    (tmp_path / 'generic.yaml').write_text(yaml.safe_dump(config))
+    cli = terratorch(monkeypatch, tmp_path, 'fit', '-c', str(tmp_path / 'generic.yaml'))
+    assert cli.trainer.global_step == 1  # type: ignore[attr-defined]
