@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from torchvision.models._api import Weights, WeightsEnum
 from torchgeo_copernicus.download import fetch
 from torchgeo_copernicus.models.checkpoint import load_tensors, read_tensors
 from torchgeo_copernicus.sensors import SENSORS
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def _modalities() -> dict[str, dict[str, object]]:
@@ -98,10 +101,11 @@ def load_weights(model: nn.Module, weights: CopernicusFMBase16_Weights) -> None:
         ValueError: If the file has not exactly the tensors that are expected of it.
     """
     head = [key for key in model.state_dict() if key.startswith('head.')]
-    load_tensors(
+    missing, left_over = load_tensors(
         model,
         weights.get_state_dict(),
         str(weights),
         may_miss=head,
         may_exceed=weights.meta['unexpected'],
     )
+    _LOGGER.info('%s loaded. Not in the file: %s. Not used: %s.', weights, missing, left_over)

@@ -9,6 +9,7 @@ each sample.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -163,17 +164,17 @@ class BenchDataset(CopernicusBenchBase):
         image = sample['image'].nan_to_num(0.0)
         return super().plot({**sample, 'image': image}, show_titles, suptitle)
 
+    @abstractmethod
     def _image_path(self, name: str) -> Path:
         """Return the image file of one line of the split file."""
-        raise NotImplementedError
 
     def _other_paths(self, name: str) -> list[Path]:
         """Return the further files of one line of the split file."""
         return []
 
+    @abstractmethod
     def _target(self, name: str, image: Tensor) -> Sample:
         """Return the target of one line of the split file."""
-        raise NotImplementedError
 
     def _stored(self, band: str) -> int:
         if band not in self.task.stored_bands:

@@ -9,12 +9,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .geotiff import SPLIT_CYCLE, Place, random_place, write_geotiff, write_list
-from .spectra import mix, overlay, relight, spectrum, to_dn
-from .terrain import hillshade, parcels, ribbon, shares, smooth_field
+from torchgeo_copernicus.datasets.bench.cloud_s2 import CLOUD_S2
+from torchgeo_copernicus.datasets.lookalike.geotiff import (
+    SPLIT_CYCLE,
+    Place,
+    random_place,
+    write_geotiff,
+    write_list,
+)
+from torchgeo_copernicus.datasets.lookalike.spectra import mix, overlay, relight, spectrum, to_dn
+from torchgeo_copernicus.datasets.lookalike.terrain import (
+    hillshade,
+    parcels,
+    ribbon,
+    shares,
+    smooth_field,
+)
 
 #: Band order of the files.
-BANDS = ('B01', 'B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B8A', 'B09', 'B10', 'B11', 'B12')
+BANDS = CLOUD_S2.stored_bands
 
 #: Codes of the mask.
 CLEAR, THICK, THIN, SHADOW = 0, 1, 2, 3

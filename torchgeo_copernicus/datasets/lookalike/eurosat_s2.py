@@ -9,12 +9,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .geotiff import EUROPE, SPLIT_CYCLE, random_place, write_geotiff, write_list
-from .spectra import mix, overlay, relight, spectrum, to_dn
-from .terrain import hillshade, parcels, ribbon, shares, smooth_field
+from torchgeo_copernicus.datasets.bench.eurosat_s2 import EUROSAT_S2
+from torchgeo_copernicus.datasets.lookalike.geotiff import (
+    EUROPE,
+    SPLIT_CYCLE,
+    random_place,
+    write_geotiff,
+    write_list,
+)
+from torchgeo_copernicus.datasets.lookalike.spectra import mix, overlay, relight, spectrum, to_dn
+from torchgeo_copernicus.datasets.lookalike.terrain import (
+    hillshade,
+    parcels,
+    ribbon,
+    shares,
+    smooth_field,
+)
 
 #: Band order of the files.
-BANDS = ('B01', 'B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B09', 'B10', 'B11', 'B12', 'B8A')
+BANDS = EUROSAT_S2.stored_bands
 
 _Covers = dict[str, NDArray[np.float64]]
 
@@ -100,7 +113,7 @@ _PAINTERS: dict[str, Callable[[np.random.Generator, int], _Covers]] = {
     'SeaLake': _sea_lake,
 }
 #: Class names in alphabetical order; the index is the label.
-CLASSES = tuple(_PAINTERS)
+CLASSES = EUROSAT_S2.classes
 
 
 def _chip(rng: np.random.Generator, size: int, label: str) -> NDArray[np.uint16]:

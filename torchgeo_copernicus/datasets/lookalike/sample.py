@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .cloud_s2 import make_cloud_s2
-from .eurosat_s2 import make_eurosat_s2
+from torchgeo_copernicus.datasets.lookalike.cloud_s2 import make_cloud_s2
+from torchgeo_copernicus.datasets.lookalike.eurosat_s2 import make_eurosat_s2
 
 _SMALLEST_PX = 32
 
