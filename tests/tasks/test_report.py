@@ -175,16 +175,17 @@ def test_a_foreign_datamodule_or_none_raises_before_the_test(
         trainer(tmp_path, TestReport()).test(Task(module), module.test_dataloader(), verbose=False)
 
 
-def test_tiles_are_refused_instead_of_being_counted_as_images(
-    bench_root: Path, tmp_path: Path
-) -> None:
+def test_tiles_are_not_counted_as_images(bench_root: Path, tmp_path: Path) -> None:
     class Tiled(Task):
         def logits(self, batch: dict[str, Any]) -> Tensor:
             return super().logits({'image': batch['image'][:, :, :24, :24]})
 
     module = make(MODULES[0], bench_root)
-    with pytest.raises(ValueError, match='tiled inference'):
+    with pytest.warns(UserWarning, match='tiles, not whole predictions'):
         trainer(tmp_path, TestReport()).test(Tiled(module), module, verbose=False)
+    written = json.loads((tmp_path / 'metrics.json').read_text())
+    assert written['confusion (truth in rows)'] is None
+    assert {path.name for path in tmp_path.glob('*.png')} == set()
 
 
 @pytest.mark.parametrize('examples', [0, -3])

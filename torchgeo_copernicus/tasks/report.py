@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -30,8 +31,9 @@ from torchgeo_copernicus.tasks.figures import (
 class TestReport(Callback):
     """Writes `metrics.json`, `predictions.png` and `confusion.png` when a test ends.
 
-    The predictions are those the test itself makes, so nothing is computed twice. Needs a datamodule of
-    this package, whose task tells classes and colours.
+    The predictions are those the test itself makes, so nothing is computed twice. With tiled inference
+    only tiles are seen, and `metrics.json` alone is written, without a confusion matrix. Needs a
+    datamodule of this package, whose task tells classes and colours.
     """
 
     __test__ = False  # No test of pytest's.
@@ -82,20 +84,17 @@ class TestReport(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count the predictions of a batch and keep the first ones.
-
-        Raises:
-            ValueError: If the model's output does not fit the batch (tiled inference).
-        """
+        """Count the predictions of a batch and keep some."""
+        if self._confusion is None:
+            return
         task = _datamodule(trainer).task
         truth = batch['mask' if task.kind == 'segmentation' else 'label'].to(pl_module.device)
         prediction = None if self._logits is None else self._logits.argmax(dim=1)
         if prediction is None or prediction.shape != truth.shape:
-            raise ValueError(
-                'TestReport sees tiles, not whole predictions; leave it out with tiled inference.'
-            )
-        if self._confusion is not None:
-            self._confusion.update(prediction, truth)
+            rank_zero_warn('TestReport sees tiles, not whole predictions: it draws no pictures.')
+            self._confusion = None
+            return
+        self._confusion.update(prediction, truth)
         self._logits = None
         for index in range(len(truth)):
             if self._seen + index not in self._positions:
@@ -107,10 +106,8 @@ class TestReport(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files."""
-        if self._confusion is None:
-            return
         # Adds up over all processes, so each of them has to take part.
-        confusion = self._confusion.compute().cpu().numpy()
+        confusion = None if self._confusion is None else self._confusion.compute().cpu().numpy()
         if not trainer.is_global_zero:
             return
         directory = Path(self.directory or trainer.default_root_dir)
@@ -125,10 +122,13 @@ class TestReport(Callback):
             'task': task.name,
             'metrics': metrics,
             'classes': task.classes,
-            'confusion (truth in rows)': confusion.tolist(),
+            'confusion (truth in rows)': None if confusion is None else confusion.tolist(),
             'versions': versions(),
         }
         (directory / 'metrics.json').write_text(json.dumps(report, indent=1, allow_nan=False))
+        Console().print(f'Test report of {task.title}: {directory.resolve()}')
+        if confusion is None:
+            return
         confusion_figure(confusion, task.classes, task.title).savefig(directory / 'confusion.png')
         figure = (
             segmentation_figure(self._examples, task.classes, task.colors, task.title)
@@ -136,7 +136,6 @@ class TestReport(Callback):
             else classification_figure(self._examples, task.classes, task.title)
         )
         figure.savefig(directory / 'predictions.png', dpi=110)
-        Console().print(f'Test report of {task.title}: {directory.resolve()}')
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Stop listening."""
