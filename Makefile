@@ -11,12 +11,16 @@ PINNED := $(wildcard $(CONSTRAINTS))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(STACK)
 PYTEST_ARGS ?=
+VERSION := 'import sys; print(sys.version_info[:2])'
 
 .PHONY: demo test test-smoke test-matrix lint types check constraints clean
 
 $(STAMP): pyproject.toml $(PINNED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "torchgeo-copernicus needs Python 3.11 or newer; choose one with PYTHON=...")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if ! [ -e $(VENV)/pyvenv.cfg ]; then $(PYTHON) -m venv $(VENV); \
+	elif [ "$$($(BIN)/python -c $(VERSION) 2>/dev/null)" != "$$($(PYTHON) -c $(VERSION))" ]; then \
+		echo "== $(VENV) is of another Python than $(PYTHON): building it anew."; \
+		$(PYTHON) -m venv --clear $(VENV); fi
 	@test -n "$(PINNED)" || echo "== No tested set of versions for $(STACK) (there are: $$(ls constraints)): installing the newest ones."
 	$(BIN)/python -m pip install --quiet --upgrade "$(if $(PINNED),$$(grep '^uv==' $(PINNED)),uv)"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python $(addprefix --constraint ,$(PINNED)) --editable '.[$(EXTRAS)]'
