@@ -162,6 +162,7 @@ def test_a_block_outside_the_encoder_is_refused(model: CopernicusFM, indices: li
         ({'language_embedding': torch.ones(512)}, 'length 2048'),
         ({'language_embedding': torch.full((2048,), NAN)}, 'not finite'),
         ({'language_embedding': 's5p_ch4'}, 'No language vector'),
+        ({'language_embedding': []}, 'language_embedding is empty'),
         ({'bands': S2_TOA, 'kernel_size': 65}, 'kernel_size 65 does not fit'),
         ({'bands': S2_TOA, 'kernel_size': 0}, 'kernel_size 0'),
     ],

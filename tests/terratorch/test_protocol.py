@@ -119,7 +119,7 @@ def test_the_schedule_starts_at_the_peak_and_cycles_the_momentum(optimizer, key)
     from torchgeo_copernicus.terratorch.tasks import one_cycle
 
     made = optimizer([nn.Parameter(torch.zeros(1))])
-    scheduler = one_cycle(made, 0.1, 100)['lr_scheduler']['scheduler']
+    scheduler = one_cycle(made, 100)['lr_scheduler']['scheduler']
     rates, momenta = [], []
     for _ in range(100):
         rates.append(made.param_groups[0]['lr'])
@@ -138,7 +138,17 @@ def test_a_training_without_end_has_no_cycle(steps: float) -> None:
     from torchgeo_copernicus.terratorch.tasks import one_cycle
 
     with pytest.raises(ValueError, match='max_epochs'):
-        one_cycle(SGD([nn.Parameter(torch.zeros(1))], lr=0.1), 0.1, steps)
+        one_cycle(SGD([nn.Parameter(torch.zeros(1))], lr=0.1), steps)
+
+
+def test_a_learning_rate_of_a_part_is_not_overwritten_by_the_schedule() -> None:
+    from torchgeo_copernicus.terratorch.tasks import one_cycle
+
+    encoder, head = (nn.Parameter(torch.zeros(1)) for _ in range(2))
+    made = SGD([{'params': [encoder], 'lr': 1e-4}, {'params': [head]}], lr=0.1, momentum=0.9)
+    one_cycle(made, 1000)
+    assert made.param_groups[0]['lr'] == pytest.approx(1e-4, rel=1e-3)
+    assert made.param_groups[1]['lr'] == pytest.approx(0.1, rel=1e-3)
 
 
 def test_a_schedule_of_the_users_own_wins() -> None:

@@ -107,6 +107,8 @@ def _vectors(language: Language) -> Tensor:
     if isinstance(language, str):
         return language_vector(language)[None]
     if not isinstance(language, Tensor):
+        if not language:
+            raise ValueError('language_embedding is empty; name at least one variable.')
         return torch.stack([language_vector(name) for name in language])
     vectors = language[None] if language.ndim == 1 else language
     check_language_vectors(vectors, 'language_embedding')

@@ -18,14 +18,13 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torchgeo_copernicus.compat import Sample
 
 
-def one_cycle(optimizer: Optimizer, lr: float, total_steps: float) -> OptimizerLRSchedulerConfig:
-    """Return the published schedule: from *lr* by a cosine to `lr / 2.5e5`, without warm-up.
+def one_cycle(optimizer: Optimizer, total_steps: float) -> OptimizerLRSchedulerConfig:
+    """Return the published schedule: a cosine from the peak to `peak / 2.5e5`, without warm-up.
 
     The momentum (or AdamW's first beta) rises from 0.85 to 0.95 meanwhile, PyTorch's default.
 
     Args:
-        optimizer: With momentum or betas.
-        lr: Peak learning rate.
+        optimizer: With momentum or betas; the learning rate of each group is its peak.
         total_steps: Number of batches of the whole training.
 
     Raises:
@@ -36,8 +35,9 @@ def one_cycle(optimizer: Optimizer, lr: float, total_steps: float) -> OptimizerL
             f'The one-cycle schedule needs to know the number of steps, got {total_steps}: set '
             'trainer.max_epochs or trainer.max_steps, or choose another `scheduler`.'
         )
-    # A cycle of one step would divide by zero.
-    scheduler = OneCycleLR(optimizer, lr, total_steps=max(int(total_steps), 2), pct_start=0.0)
+    peaks = [group['lr'] for group in optimizer.param_groups]
+    # A cycle of one step starts at its end.
+    scheduler = OneCycleLR(optimizer, peaks, total_steps=max(int(total_steps), 2), pct_start=0.0)
     return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': scheduler, 'interval': 'step'}}
 
 
@@ -47,7 +47,7 @@ def _configure(
     if task.hparams['scheduler'] is not None:
         return host
     steps = task.trainer.estimated_stepping_batches
-    return one_cycle(host['optimizer'], task.hparams['lr'], steps)
+    return one_cycle(host['optimizer'], steps)
 
 
 class BenchSegmentationTask(SemanticSegmentationTask):  # type: ignore[misc]
