@@ -22,11 +22,16 @@ from torch import Tensor
 #: Names of the four fields, in order.
 FIELDS = ('longitude', 'latitude', 'days since 1970-01-01', 'ground sampling distance (m)')
 
-# Farther from 1970 than the year 2243: no satellite image, but any recent time in seconds.
-_MAX_DAYS = 100_000.0
-_MIN_GSD_M = 0.05
-# Both longitude conventions, -180..180 and 0..360 (Cloud-S3 has values above 180).
-_LONGITUDE_RANGE = (-180.0, 360.0)
+# Smallest and largest value of each field, and what to say of others.
+_RANGES = (
+    # Both longitude conventions, -180..180 and 0..360 (Cloud-S3 has values above 180).
+    (-180.0, 360.0, 'degrees, -180 to 180 or 0 to 360'),
+    (-90.0, 90.0, 'degrees, -90 to 90 (is it swapped with longitude?)'),
+    # Farther from 1970 than the year 2243: no satellite image, but any recent time in seconds.
+    (-100_000.0, 100_000.0, 'whole days, not seconds'),
+    (0.05, 1e6, 'metres per pixel, at least 0.05 (is it an area in km2?)'),
+)
+_IDENTITY = Affine.identity()
 _METRES_PER_DEGREE = 111_319.49
 
 Date = date | datetime | np.datetime64 | str
@@ -96,26 +101,19 @@ def acquisition_metadata(
     if height < 1 or width < 1:
         raise ValueError(f'size must be (height, width) of at least one pixel, got {size}.')
     longitude = latitude = pixel_m = math.nan
-    if crs is not None and transform is not None and transform != Affine.identity():
-        system = _system(crs if isinstance(crs, str | int) else crs.to_wkt())
+    if crs is not None and transform is not None and transform != _IDENTITY:
+        name = crs if isinstance(crs, str | int) else crs.to_wkt()
         column, row = width // 2 + 0.5, height // 2 + 0.5
         x = transform.a * column + transform.b * row + transform.c
         y = transform.d * column + transform.e * row + transform.f
-        longitude, latitude = _to_lonlat(system).transform(x, y)
-        check_metadata(torch.tensor([[longitude, latitude, math.nan, math.nan]]))
+        longitude, latitude = _to_lonlat(name).transform(x, y)
+        _check_fields(longitude, latitude, math.nan, math.nan)
         if gsd_m is None:
-            pixel_m = _pixel_size_m(system, transform, longitude, latitude)
-    vector = torch.tensor(
-        [
-            longitude,
-            latitude,
-            math.nan if when is None else days_since_epoch(when),
-            pixel_m if gsd_m is None else gsd_m,
-        ],
-        dtype=torch.float32,
-    )
-    check_metadata(vector[None])
-    return vector
+            pixel_m = _pixel_size_m(_system(name), transform, longitude, latitude)
+    days = math.nan if when is None else days_since_epoch(when)
+    gsd = pixel_m if gsd_m is None else gsd_m
+    _check_fields(longitude, latitude, days, gsd)
+    return torch.tensor([longitude, latitude, days, gsd], dtype=torch.float32)
 
 
 @lru_cache(maxsize=256)
@@ -135,8 +133,9 @@ def _system(crs: str | int) -> CRS:
 
 
 @lru_cache(maxsize=256)
-def _to_lonlat(system: CRS) -> Transformer:
-    return Transformer.from_crs(system, 'EPSG:4326', always_xy=True)
+def _to_lonlat(crs: str | int) -> Transformer:
+    # Looked up by name: to hash a CRS is to write it out, which takes longer than to transform.
+    return Transformer.from_crs(_system(crs), 'EPSG:4326', always_xy=True)
 
 
 def _pixel_size_m(crs: CRS, transform: Affine, longitude: float, latitude: float) -> float:
@@ -184,25 +183,20 @@ def check_metadata(metadata: Tensor) -> None:
         )
     if metadata.device.type == 'meta':
         return
-    for index, bad, advice in (
-        (0, _outside(metadata[:, 0], *_LONGITUDE_RANGE), 'degrees, -180 to 180 or 0 to 360'),
-        (
-            1,
-            _outside(metadata[:, 1], -90, 90),
-            'degrees, -90 to 90 (is it swapped with longitude?)',
-        ),
-        (2, _outside(metadata[:, 2], -_MAX_DAYS, _MAX_DAYS), 'whole days, not seconds'),
-        (
-            3,
-            _outside(metadata[:, 3], _MIN_GSD_M, 1e6),
-            'metres per pixel, at least 0.05 (is it an area in km2?)',
-        ),
-    ):
+    for index, (low, high, _) in enumerate(_RANGES):
+        values = metadata[:, index]
+        # NaN compares false, and so passes.
+        bad = (values < low) | (values > high)
         if bool(bad.any()):
-            value = metadata[:, index][bad][0].item()
-            raise ValueError(f'metadata: {FIELDS[index]} is {value:.6g}; wanted {advice}.')
+            raise _out_of_range(index, values[bad][0].item())
 
 
-def _outside(values: Tensor, low: float, high: float) -> Tensor:
-    # NaN compares false, and so passes.
-    return (values < low) | (values > high)
+def _check_fields(*fields: float) -> None:
+    """Check one vector as `check_metadata` does, without tensors: this runs for every image read."""
+    for index, (value, (low, high, _)) in enumerate(zip(fields, _RANGES, strict=True)):
+        if value < low or value > high:
+            raise _out_of_range(index, value)
+
+
+def _out_of_range(index: int, value: float) -> ValueError:
+    return ValueError(f'metadata: {FIELDS[index]} is {value:.6g}; wanted {_RANGES[index][2]}.')

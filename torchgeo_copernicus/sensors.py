@@ -250,6 +250,13 @@ def _olci_rows() -> dict[str, _Row]:
     return rows
 
 
+#: Radiance (mW m-2 sr-1 nm-1) per count of each OLCI band.
+OLCI_SCALE: Mapping[str, float] = {
+    f'Oa{number:02d}_radiance': float(entry.split()[2])
+    for number, entry in enumerate(_OLCI.split(','), 1)
+}
+
+
 S3_OLCI = _spectral_sensor(
     's3_olci',
     'Sentinel-3 OLCI',

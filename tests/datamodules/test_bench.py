@@ -219,7 +219,7 @@ def test_root_download_and_checksum_reach_the_dataset(
     monkeypatch.setattr(module_type.dataset_type, 'url', (tmp_path / 'none').as_uri())
     with pytest.raises(ConnectionError):
         make(module_type, tmp_path, download=True).prepare_data()
-    archive = tmp_path / module_type.dataset_type.task.zipfile
+    archive = tmp_path / module_type.dataset_type.task.archives[0].name
     archive.write_bytes(b'')
     with pytest.raises(ValueError, match='SHA-256'):
         make(module_type, tmp_path).setup('fit')

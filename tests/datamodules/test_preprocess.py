@@ -9,11 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchgeo_copernicus.datamodules.preprocess import (
-    Preprocess,
-    classification_augmentation,
-    segmentation_augmentation,
-)
+from torchgeo_copernicus.datamodules.augmentation import flips, rotation_and_flips
+from torchgeo_copernicus.datamodules.preprocess import Preprocess
 
 LABELS = {-100, 0, 1, 2, 3}
 
@@ -35,8 +32,16 @@ def sequence(*operations: Any) -> K.AugmentationSequential:
     return K.AugmentationSequential(*operations, data_keys=['input', 'mask'])
 
 
+def segmentation() -> K.AugmentationSequential:
+    return rotation_and_flips('input', 'mask')
+
+
+def classification() -> K.AugmentationSequential:
+    return flips('input')
+
+
 OPERATIONS: dict[str, Callable[[], K.AugmentationSequential]] = {
-    'published': segmentation_augmentation,
+    'published': segmentation,
     'rotation': lambda: sequence(K.RandomRotation(degrees=90, p=1.0, align_corners=True)),
     'horizontal flip': lambda: sequence(K.RandomHorizontalFlip(p=1.0)),
     'vertical flip': lambda: sequence(K.RandomVerticalFlip(p=1.0)),
@@ -45,7 +50,9 @@ OPERATIONS: dict[str, Callable[[], K.AugmentationSequential]] = {
 
 def test_normalisation_subtracts_the_mean_and_divides_by_the_deviation() -> None:
     image = torch.rand(3, 2, 8, 8) * 5000
-    out = Preprocess([1000, 2000], [500, 4], 8)({'image': image})['image']
+    out = Preprocess(torch.tensor([1000.0, 2000.0]), torch.tensor([500.0, 4.0]), 8)(
+        {'image': image}
+    )['image']
     assert torch.allclose(out[:, 0], (image[:, 0] - 1000) / 500)
     assert torch.allclose(out[:, 1], (image[:, 1] - 2000) / 4)
 
@@ -53,8 +60,12 @@ def test_normalisation_subtracts_the_mean_and_divides_by_the_deviation() -> None
 def test_missing_pixels_become_the_mean_and_do_not_spread_when_resized() -> None:
     image = torch.full((1, 1, 8, 8), 7.0)
     image[..., :3, :] = torch.nan
-    assert Preprocess([5], [2], 8)({'image': image})['image'][0, 0, :3].eq(0).all()
-    resized = Preprocess([5], [2], 16)({'image': image})['image']
+    assert (
+        Preprocess(torch.tensor([5.0]), torch.tensor([2.0]), 8)({'image': image})['image'][0, 0, :3]
+        .eq(0)
+        .all()
+    )
+    resized = Preprocess(torch.tensor([5.0]), torch.tensor([2.0]), 16)({'image': image})['image']
     assert resized.isfinite().all()
     assert torch.allclose(resized[..., 7:, :], torch.tensor(1.0))
 
@@ -63,7 +74,7 @@ def test_missing_pixels_become_the_mean_and_do_not_spread_when_resized() -> None
 def test_infinite_pixels_do_not_become_the_largest_number_there_is(value: float) -> None:
     image = torch.zeros(1, 1, 8, 8)
     image[0, 0, 4, 4] = value
-    out = Preprocess([0], [1], 16)({'image': image})['image']
+    out = Preprocess(torch.tensor([0.0]), torch.tensor([1.0]), 16)({'image': image})['image']
     assert out.isfinite().all()
     assert out.abs().max() < 1e6
 
@@ -71,7 +82,9 @@ def test_infinite_pixels_do_not_become_the_largest_number_there_is(value: float)
 @pytest.mark.parametrize(('before', 'after'), [(64, 224), (32, 48), (64, 40), (33, 64)])
 def test_resize_is_that_of_the_published_code(before: int, after: int) -> None:
     image = torch.randn(2, 3, before, before)
-    out = Preprocess([0, 0, 0], [1, 1, 1], after)({'image': image})['image']
+    out = Preprocess(torch.tensor([0.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 1.0]), after)(
+        {'image': image}
+    )['image']
     wanted = K.Resize((after, after), align_corners=True, antialias=False)(image)
     assert torch.allclose(out, wanted, atol=1e-5)
 
@@ -81,7 +94,9 @@ def test_a_resized_mask_keeps_its_labels_and_their_shares(size: int) -> None:
     image = blobs()
     mask = labels_like(image)
     mask[:, :12] = -100
-    out = Preprocess([0], [1], size)({'image': image, 'mask': mask})['mask']
+    out = Preprocess(torch.tensor([0.0]), torch.tensor([1.0]), size)(
+        {'image': image, 'mask': mask}
+    )['mask']
     assert (out.shape, out.dtype) == ((4, size, size), torch.int64)
     for label in LABELS:
         assert (out == label).float().mean() == pytest.approx(
@@ -92,7 +107,9 @@ def test_a_resized_mask_keeps_its_labels_and_their_shares(size: int) -> None:
 def test_rotation_pads_labels_with_the_ignore_index_not_class_0() -> None:
     rotate = sequence(K.RandomRotation(degrees=(45.0, 45.0), p=1.0, align_corners=True))
     mask = torch.full((2, 64, 64), 3)
-    batch = Preprocess([0], [1], 64, rotate)({'image': torch.ones(2, 1, 64, 64), 'mask': mask})
+    batch = Preprocess(torch.tensor([0.0]), torch.tensor([1.0]), 64, rotate)(
+        {'image': torch.ones(2, 1, 64, 64), 'mask': mask}
+    )
     for row, column in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
         assert batch['mask'][:, row, column].eq(-100).all()
         assert batch['image'][:, :, row, column].eq(0).all()
@@ -107,7 +124,7 @@ def test_no_operation_invents_a_label_or_loses_the_ignored_one(name: str) -> Non
     image = blobs(6, 64)
     mask = labels_like(image)
     mask[:, 24:40, 24:40] = -100
-    step = Preprocess([0], [1], 80, OPERATIONS[name]())
+    step = Preprocess(torch.tensor([0.0]), torch.tensor([1.0]), 80, OPERATIONS[name]())
     for seed in range(2):
         torch.manual_seed(seed)
         out = step({'image': image, 'mask': mask})['mask']
@@ -121,7 +138,7 @@ def test_no_operation_invents_a_label_or_loses_the_ignored_one(name: str) -> Non
 @pytest.mark.parametrize('size', [96, 64, 128])
 def test_image_and_mask_stay_aligned_in_every_sample(name: str, size: int) -> None:
     image = blobs(8)
-    step = Preprocess([0], [1], size, OPERATIONS[name]())
+    step = Preprocess(torch.tensor([0.0]), torch.tensor([1.0]), size, OPERATIONS[name]())
     torch.manual_seed(3)
     batch = step({'image': image, 'mask': (image[:, 0] > 0).long()})
     picture = batch['image'][:, 0]
@@ -136,7 +153,10 @@ def test_image_and_mask_stay_aligned_in_every_sample(name: str, size: int) -> No
     # The samples are not all changed alike, and changed at all.
     if name in ('published', 'rotation'):
         assert len({mask.eq(-100).sum().item() for mask in batch['mask']}) > 3
-    assert not torch.equal(batch['image'], Preprocess([0], [1], size)({'image': image})['image'])
+    assert not torch.equal(
+        batch['image'],
+        Preprocess(torch.tensor([0.0]), torch.tensor([1.0]), size)({'image': image})['image'],
+    )
 
 
 @pytest.mark.parametrize('key', ['mask', 'label'])
@@ -148,10 +168,10 @@ def test_other_keys_pass_untouched_and_the_batch_itself_is_not_changed(key: str)
         'filename': ['a', 'b', 'c', 'd'],
         key: labels_like(image) if key == 'mask' else torch.arange(4),
     }
-    augment = segmentation_augmentation() if key == 'mask' else classification_augmentation()
+    augment = segmentation() if key == 'mask' else classification()
     mask = labels_like(image)
     torch.manual_seed(0)
-    out = Preprocess([1], [2], 64, augment)(batch)
+    out = Preprocess(torch.tensor([1.0]), torch.tensor([2.0]), 64, augment)(batch)
     assert out.keys() == batch.keys()
     assert out['metadata'] is batch['metadata']
     assert out['filename'] == ['a', 'b', 'c', 'd']
@@ -165,7 +185,9 @@ def test_other_keys_pass_untouched_and_the_batch_itself_is_not_changed(key: str)
 def test_classification_is_flipped_both_ways_and_nothing_else() -> None:
     image = blobs(32, 16)
     torch.manual_seed(0)
-    out = Preprocess([0], [1], 16, classification_augmentation())({'image': image})['image']
+    out = Preprocess(torch.tensor([0.0]), torch.tensor([1.0]), 16, classification())(
+        {'image': image}
+    )['image']
     found = set()
     for before, after in zip(image, out, strict=True):
         flips = {axes: before.flip(axes) for axes in ((), (1,), (2,), (1, 2))}
@@ -173,16 +195,16 @@ def test_classification_is_flipped_both_ways_and_nothing_else() -> None:
     assert found == {(), (1,), (2,), (1, 2)}
 
 
-@pytest.mark.parametrize('augment', [segmentation_augmentation, classification_augmentation])
+@pytest.mark.parametrize('augment', [segmentation, classification])
 def test_the_seed_decides_the_augmentation(augment: Any) -> None:
     image = blobs(8, 32)
     batch = {'image': image}
-    if augment is segmentation_augmentation:
+    if augment is segmentation:
         batch['mask'] = labels_like(image)
     outs = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        outs.append(Preprocess([0], [1], 32, augment())(batch))
+        outs.append(Preprocess(torch.tensor([0.0]), torch.tensor([1.0]), 32, augment())(batch))
     assert all(torch.equal(outs[0][key], outs[1][key]) for key in batch)
     assert not torch.equal(outs[0]['image'], outs[2]['image'])
 
@@ -190,7 +212,7 @@ def test_the_seed_decides_the_augmentation(augment: Any) -> None:
 def test_types_are_kept_and_one_sample_is_a_batch_too() -> None:
     image = blobs(1, 32)
     assert image.dtype == torch.float32
-    step = Preprocess([0], [1], 48, segmentation_augmentation())
+    step = Preprocess(torch.tensor([0.0]), torch.tensor([1.0]), 48, segmentation())
     batch = step({'image': image, 'mask': labels_like(image)})
     assert (batch['image'].shape, batch['image'].dtype) == ((1, 1, 48, 48), torch.float32)
     assert (batch['mask'].shape, batch['mask'].dtype) == ((1, 48, 48), torch.int64)

@@ -9,7 +9,7 @@ from torchgeo.datasets import DatasetNotFoundError
 
 from tests.datasets.test_bad_data import refused
 from torchgeo_copernicus.datasets import CopernicusBenchCloudS2, CopernicusBenchEuroSATS2
-from torchgeo_copernicus.datasets.bench import dataset as module
+from torchgeo_copernicus.datasets.bench import locate as module
 from torchgeo_copernicus.datasets.bench.dataset import BenchDataset
 from torchgeo_copernicus.download import sha256_of
 
@@ -29,13 +29,16 @@ def declare(
     monkeypatch: pytest.MonkeyPatch, dataset_type: type[BenchDataset], archive: Path
 ) -> None:
     """Make an archive the released one, and its path the download address."""
-    task = dataclasses.replace(dataset_type.task, sha256=sha256_of(archive))
+    task = dataclasses.replace(
+        dataset_type.task,
+        archives=(dataclasses.replace(dataset_type.task.archives[0], sha256=sha256_of(archive)),),
+    )
     monkeypatch.setattr(dataset_type, 'task', task)
     monkeypatch.setattr(dataset_type, 'url', archive.as_uri())
 
 
 def archive_of(root: Path, dataset_type: type[BenchDataset]) -> Path:
-    return root / dataset_type.task.zipfile
+    return root / dataset_type.task.archives[0].name
 
 
 @BOTH
@@ -43,7 +46,13 @@ def test_an_archive_with_another_hash_is_neither_extracted_nor_deleted(
     archives: Path, dataset_type: type[BenchDataset]
 ) -> None:
     archive = archive_of(archives, dataset_type)
-    with refused(archives, archive, sha256_of(archive), dataset_type.task.sha256, 'checksum=False'):
+    with refused(
+        archives,
+        archive,
+        sha256_of(archive),
+        dataset_type.task.archives[0].sha256,
+        'checksum=False',
+    ):
         dataset_type(archives)
 
 
@@ -117,7 +126,7 @@ def test_a_download_of_another_file_puts_nothing_in_place(
 ) -> None:
     monkeypatch.setattr(CopernicusBenchCloudS2, 'url', (archives / 'cloud_s2.zip').as_uri())
     root = tmp_path / 'root'
-    with pytest.raises(ValueError, match=CopernicusBenchCloudS2.task.sha256):
+    with pytest.raises(ValueError, match=CopernicusBenchCloudS2.task.archives[0].sha256):
         CopernicusBenchCloudS2(root, download=True)
     assert {path.suffix for path in root.iterdir()} <= {'.lock'}
 

@@ -20,15 +20,18 @@ STD = {
 
 def test_cloud_s2_is_declared_as_published() -> None:
     task = TASKS['cloud_s2']
-    assert task.url == f'{HOST}{REVISION}/l1_cloud_s2/cloud_s2.zip'
-    assert task.zipfile == 'cloud_s2.zip'
-    assert task.sha256 == '38a371b10ad66a6eb702179b2023b1874caf81a1f8dc72ccbfdfd1701acabaef'
+    assert task.archives[0].url == f'{HOST}{REVISION}/l1_cloud_s2/cloud_s2.zip'
+    assert task.archives[0].name == 'cloud_s2.zip'
+    assert (
+        task.archives[0].sha256
+        == '38a371b10ad66a6eb702179b2023b1874caf81a1f8dc72ccbfdfd1701acabaef'
+    )
     assert task.split_sizes == {'train': 1699, 'val': 567, 'test': 551}
     assert (task.native_size, task.model_size, task.kernel_size) == (512, 512, 16)
     assert (task.kind, task.metric, task.license) == ('segmentation', 'mIoU', 'CC0-1.0')
     assert task.classes == ('Clear', 'Thick Cloud', 'Thin Cloud', 'Cloud Shadow')
     assert len(set(task.colors)) == 4
-    assert task.published == (66.7, 0.1)
+    assert task.published['Copernicus-FM ViT-B/16'] == (66.7, 0.1)
     recipe = task.recipe
     assert (recipe.optimizer, recipe.lr, recipe.weight_decay) == ('AdamW', 1e-3, 0.01)
     assert (recipe.batch_size, recipe.epochs) == (16, 50)
@@ -36,15 +39,18 @@ def test_cloud_s2_is_declared_as_published() -> None:
 
 def test_eurosat_s2_is_declared_as_published() -> None:
     task = TASKS['eurosat_s2']
-    assert task.url == f'{HOST}{REVISION}/l2_eurosat_s1s2/eurosat_s2.zip'
-    assert task.zipfile == 'eurosat_s2.zip'
-    assert task.sha256 == 'b78f2a2e4e059c0a5d6565335a447465de7468b7f8472835a0d406e6968a15a0'
+    assert task.archives[0].url == f'{HOST}{REVISION}/l2_eurosat_s1s2/eurosat_s2.zip'
+    assert task.archives[0].name == 'eurosat_s2.zip'
+    assert (
+        task.archives[0].sha256
+        == 'b78f2a2e4e059c0a5d6565335a447465de7468b7f8472835a0d406e6968a15a0'
+    )
     assert task.split_sizes == {'train': 16200, 'val': 5400, 'test': 5400}
     assert (task.native_size, task.model_size, task.kernel_size) == (64, 224, 16)
     assert (task.kind, task.metric, task.license) == ('classification', 'OA', 'MIT')
     assert list(task.classes) == sorted(task.classes)
     assert len(task.classes) == 10
-    assert task.published == (97.9, 0.1)
+    assert task.published['Copernicus-FM ViT-B/16'] == (97.9, 0.1)
     recipe = task.recipe
     assert (recipe.optimizer, recipe.lr, recipe.weight_decay) == ('SGD', 0.1, 1e-4)
     assert (recipe.batch_size, recipe.epochs) == (64, 50)
@@ -53,9 +59,10 @@ def test_eurosat_s2_is_declared_as_published() -> None:
 @pytest.mark.parametrize('name', ['cloud_s2', 'eurosat_s2'])
 def test_statistics_are_those_of_the_benchmark_not_of_the_pretraining(name: str) -> None:
     task = TASKS[name]
-    assert task.statistics.mean == MEAN
-    assert task.statistics.std == STD
-    assert task.statistics.mean != task.sensor.statistics.mean
+    (statistics,) = task.statistics
+    assert statistics.mean == MEAN
+    assert statistics.std == STD
+    assert statistics.mean != task.sensor.statistics.mean
     assert list(task.bands) == list(MEAN)
     assert sorted(task.stored_bands) == sorted(MEAN)
 

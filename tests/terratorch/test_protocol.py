@@ -10,7 +10,10 @@ import yaml
 from torch import nn
 from torch.optim import SGD, AdamW
 
+from torchgeo_copernicus import datamodules
 from torchgeo_copernicus.datasets import TASKS
+from torchgeo_copernicus.datasets.bench.task import IGNORE_INDEX
+from torchgeo_copernicus.sensors import get_sensor
 
 pytestmark = pytest.mark.terratorch
 CONFIGS = Path(__file__).parents[2] / 'terratorch_configs'
@@ -27,12 +30,12 @@ def build(task: str, **overrides: object) -> nn.Module:
     import torchgeo_copernicus  # noqa: F401
     from torchgeo_copernicus.terratorch import tasks
 
-    arguments = config(task)['model']['init_args']
+    model = config(task)['model']
+    arguments = model['init_args']
     arguments['model_args'] |= {'backbone_pretrained': False} | overrides
     if 'aux_heads' in arguments:
         arguments['aux_heads'] = [AuxiliaryHead(**h['init_args']) for h in arguments['aux_heads']]
-    kind = 'Segmentation' if TASKS[task].kind == 'segmentation' else 'Classification'
-    built: nn.Module = getattr(tasks, f'Bench{kind}Task')(**arguments)
+    built: nn.Module = getattr(tasks, model['class_path'].rsplit('.', 1)[1])(**arguments)
     return built
 
 
@@ -91,21 +94,75 @@ def test_the_linear_probe_normalises_as_published() -> None:
     assert (probe.norm.affine, probe.norm.eps, probe.norm.momentum) == (False, 1e-6, 0.1)
 
 
+KINDS = {
+    'classification': ('BenchClassificationTask', 'ce'),
+    'multilabel': ('BenchMultiLabelTask', 'bce'),
+    'segmentation': ('BenchSegmentationTask', 'ce'),
+    'change': ('BenchSegmentationTask', 'ce'),
+    'regression': ('BenchRegressionTask', 'mae'),
+}
+MONITORS = {
+    'mIoU': ('val/mIoU', 'max'),
+    'OA': ('val/Accuracy_Micro', 'max'),
+    'mAP': ('val/AP_Micro', 'max'),
+    'RMSE': ('val/RMSE', 'min'),
+}
+
+
 @pytest.mark.parametrize('task', sorted(TASKS))
 def test_a_yaml_agrees_with_its_declaration(task: str) -> None:
     declared, found = TASKS[task], config(task)
     data, model = found['data']['init_args'], found['model']['init_args']
-    assert tuple(model['model_args']['backbone_model_bands']) == declared.bands
-    assert model['model_args']['backbone_kernel_size'] == declared.kernel_size
-    assert model['model_args']['num_classes'] == len(declared.classes)
-    assert tuple(model['class_names']) == declared.classes
+    arguments = model['model_args']
+    module = found['data']['class_path'].rsplit('.', 1)[1]
+    assert getattr(datamodules, module).dataset_type.task is declared
+    kind, loss = KINDS[declared.kind]
+    assert (found['model']['class_path'].rsplit('.', 1)[1], model['loss']) == (kind, loss)
+    if 'backbone_sensor' in arguments:
+        bands = get_sensor(arguments['backbone_sensor']).band_names
+    else:
+        bands = tuple(arguments['backbone_model_bands'])
+    assert bands == declared.bands
+    assert arguments['backbone_kernel_size'] == declared.kernel_size
+    assert arguments.get('num_classes', 0) == len(declared.classes)
+    assert tuple(model.get('class_names', ())) == declared.classes
+    assert arguments.get('backbone_series') == ('difference' if declared.kind == 'change' else None)
     assert (data['batch_size'], data['image_size']) == (
         declared.recipe.batch_size,
         declared.model_size,
     )
+    assert data['metadata'] is True
+    assert data['download'] is True
+    assert 'checksum' not in data
     assert found['trainer']['max_epochs'] == declared.recipe.epochs
     assert (model['optimizer'], model['lr']) == (declared.recipe.optimizer, declared.recipe.lr)
     assert model['optimizer_hparams']['weight_decay'] == declared.recipe.weight_decay
+    assert model['freeze_backbone'] is True
+    if declared.target is not None:
+        assert model['target_mean'] == declared.target.mean
+        assert model['target_std'] == declared.target.std
+    elif declared.has_label_maps:
+        assert model['ignore_index'] == IGNORE_INDEX
+    if declared.has_label_maps:
+        assert arguments['backbone_out_indices'] == [3, 5, 7, 11]
+        assert model['aux_loss'] == {'fcn': 0.4}
+    checkpoint = next(
+        c['init_args']
+        for c in found['trainer']['callbacks']
+        if c['class_path'].endswith('ModelCheckpoint')
+    )
+    assert (checkpoint['monitor'], checkpoint['mode']) == MONITORS[declared.metric]
+    result = declared.published['Copernicus-FM ViT-B/16']
+    text = (CONFIGS / f'copernicus_fm_{task}.yaml').read_text()
+    assert f'{result[0]} +- {result[1]}' in text
+    assert f'outputs/copernicus_fm_{task}' in text
+
+
+def test_there_is_a_yaml_for_every_task_and_every_task_is_declared() -> None:
+    assert len(TASKS) == 15
+    assert {path.stem for path in CONFIGS.glob('copernicus_fm_*.yaml')} >= {
+        f'copernicus_fm_{task}' for task in TASKS
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,37 @@
 """Lightning datamodules of Copernicus data."""
 
-from torchgeo_copernicus.datamodules.bench import (
+from torchgeo_copernicus.datamodules.bench_tasks import (
+    CopernicusBenchAQNO2S5PDataModule,
+    CopernicusBenchAQO3S5PDataModule,
+    CopernicusBenchBigEarthNetS1DataModule,
+    CopernicusBenchBigEarthNetS2DataModule,
+    CopernicusBenchBiomassS3DataModule,
     CopernicusBenchCloudS2DataModule,
+    CopernicusBenchCloudS3DataModule,
+    CopernicusBenchDFC2020S1DataModule,
+    CopernicusBenchDFC2020S2DataModule,
+    CopernicusBenchEuroSATS1DataModule,
     CopernicusBenchEuroSATS2DataModule,
+    CopernicusBenchFloodS1DataModule,
+    CopernicusBenchLC100ClsS3DataModule,
+    CopernicusBenchLC100SegS3DataModule,
+    CopernicusBenchLCZS2DataModule,
 )
 
-__all__ = ('CopernicusBenchCloudS2DataModule', 'CopernicusBenchEuroSATS2DataModule')
+__all__ = (
+    'CopernicusBenchAQNO2S5PDataModule',
+    'CopernicusBenchAQO3S5PDataModule',
+    'CopernicusBenchBigEarthNetS1DataModule',
+    'CopernicusBenchBigEarthNetS2DataModule',
+    'CopernicusBenchBiomassS3DataModule',
+    'CopernicusBenchCloudS2DataModule',
+    'CopernicusBenchCloudS3DataModule',
+    'CopernicusBenchDFC2020S1DataModule',
+    'CopernicusBenchDFC2020S2DataModule',
+    'CopernicusBenchEuroSATS1DataModule',
+    'CopernicusBenchEuroSATS2DataModule',
+    'CopernicusBenchFloodS1DataModule',
+    'CopernicusBenchLC100ClsS3DataModule',
+    'CopernicusBenchLC100SegS3DataModule',
+    'CopernicusBenchLCZS2DataModule',
+)

@@ -1,12 +1,12 @@
-"""From a batch in physical units to what a model sees: normalise, resize, augment.
+"""From a batch in physical units to what a model sees: clip, normalise, resize, augment.
 
-Geometric operations act on image and label alike, and what they bring in from outside the image is
-ignored in the label, never a class.
+Geometric operations act on all dates of an image and on its labels alike, and what they bring in from
+outside the image is ignored in the labels (NaN in a regression), never a class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
 import kornia.augmentation as K
 import torch
@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets.bench.task import IGNORE_INDEX
+
+# Share of a pixel that may come from where no target is; above rounding, below any real pixel.
+_COVERED = 1 - 1e-3
 
 
 class Preprocess(nn.Module):
@@ -29,61 +32,88 @@ class Preprocess(nn.Module):
 
     def __init__(
         self,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Tensor,
+        std: Tensor,
         image_size: int,
         augmentation: K.AugmentationSequential | None = None,
+        clip: tuple[float, float] | None = None,
+        interpolation: Literal['nearest', 'bilinear'] = 'nearest',
     ) -> None:
         """Set the steps.
 
         Args:
-            mean: Per channel.
-            std: Per channel.
+            mean: Per channel `[C]`, or per date and channel `[T, C]`.
+            std: Of the same shape.
             image_size: Side (px) images and label maps are resized to.
-            augmentation: Random geometric operations on `[image]` or `[image, mask]`.
+            augmentation: Random geometric operations on images, or on images and label maps.
+            clip: Range that values are clipped to first; NaN becomes its upper end.
+            interpolation: How a regression's target is resized; classes never are interpolated.
         """
         super().__init__()
-        self.register_buffer('mean', torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer('std', torch.tensor(std)[:, None, None], persistent=False)
+        self.register_buffer('mean', mean[..., None, None], persistent=False)
+        self.register_buffer('std', std[..., None, None], persistent=False)
         self.image_size = (image_size, image_size)
         self.augmentation = augmentation
+        self.clip = clip
+        self.interpolation = interpolation
 
     def forward(self, batch: Sample) -> Sample:
-        """Return the batch with `image` `[B, C, S, S]` normalised and `mask` `[B, S, S]` to match."""
-        image: Tensor = batch['image']
-        # NaN, which means no data, becomes the mean; so does the logarithm of nothing.
-        image = ((image - self.mean.to(image)) / self.std.to(image)).nan_to_num(
-            0.0, posinf=0.0, neginf=0.0
-        )
-        if image.shape[2:] != self.image_size:
+        """Return the batch with normalised images and label maps to match.
+
+        Args:
+            batch: `image` `[B, C, H, W]` or `[B, T, C, H, W]`; perhaps `mask` `[B, H, W]`, int64
+                classes or float32 targets with NaN.
+        """
+        image = self._normalised(batch['image'])
+        # All dates move together.
+        planes = image.flatten(1, -3)
+        if planes.shape[2:] != self.image_size:
             # As published: kornia's Resize with align_corners and without antialiasing.
-            image = F.interpolate(image, self.image_size, mode='bilinear', align_corners=True)
+            planes = F.interpolate(planes, self.image_size, mode='bilinear', align_corners=True)
         if 'mask' not in batch:
-            if self.augmentation is not None:
-                image = self.augmentation(image)
-            return {**batch, 'image': image}
+            moved, labels = self._augmented(planes, None)
+            return {**batch, 'image': moved.reshape(*image.shape[:-2], *self.image_size)}
+        mask: Tensor = batch['mask']
+        move = self._move_target if mask.is_floating_point() else self._move_classes
+        moved, labels = move(planes, mask)
+        return {
+            **batch,
+            'image': moved.reshape(*image.shape[:-2], *self.image_size),
+            'mask': labels,
+        }
+
+    def _normalised(self, image: Tensor) -> Tensor:
+        if self.clip is not None:
+            low, high = self.clip
+            image = image.clamp(low, high).nan_to_num(high)
+        image = (image - self.mean.to(image)) / self.std.to(image)
+        # NaN, which means no data, becomes the mean; so does the logarithm of nothing.
+        return image.nan_to_num(0.0, posinf=0.0, neginf=0.0)
+
+    def _move_classes(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         # Shifted so that the zeros a rotation brings in are IGNORE_INDEX.
-        mask = (batch['mask'] - IGNORE_INDEX).unsqueeze(1).to(image.dtype)
-        if mask.shape[2:] != self.image_size:
-            mask = F.interpolate(mask, self.image_size, mode='nearest')
-        if self.augmentation is not None:
-            image, mask = self.augmentation(image, mask)
-        mask = mask.squeeze(1).round().long() + IGNORE_INDEX
-        return {**batch, 'image': image, 'mask': mask}
+        labels = (mask - IGNORE_INDEX).unsqueeze(1).to(image.dtype)
+        if labels.shape[2:] != self.image_size:
+            labels = F.interpolate(labels, self.image_size, mode='nearest')
+        image, labels = self._augmented(image, labels)
+        return image, labels.squeeze(1).round().long() + IGNORE_INDEX
 
+    def _move_target(self, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        # The second plane tells where the first is known; what comes from outside is not.
+        known = target.isfinite()
+        planes = torch.stack([target.where(known, 0.0), known.to(target.dtype)], dim=1)
+        if planes.shape[2:] != self.image_size:
+            corners = None if self.interpolation == 'nearest' else True
+            planes = F.interpolate(
+                planes, self.image_size, mode=self.interpolation, align_corners=corners
+            )
+        image, planes = self._augmented(image, planes)
+        values, share = planes.unbind(dim=1)
+        return image, values.where(share > _COVERED, torch.nan)
 
-def classification_augmentation() -> K.AugmentationSequential:
-    """Return the published augmentation of classification: flips."""
-    return K.AugmentationSequential(
-        K.RandomHorizontalFlip(p=0.5), K.RandomVerticalFlip(p=0.5), data_keys=['input']
-    )
-
-
-def segmentation_augmentation() -> K.AugmentationSequential:
-    """Return the published augmentation of segmentation: rotation by up to 90 degrees, flips."""
-    return K.AugmentationSequential(
-        K.RandomRotation(degrees=90, p=0.5, align_corners=True),
-        K.RandomHorizontalFlip(p=0.5),
-        K.RandomVerticalFlip(p=0.5),
-        data_keys=['input', 'mask'],
-    )
+    def _augmented(self, image: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        given = (image,) if labels is None else (image, labels)
+        if self.augmentation is None:
+            return image, given[-1]
+        moved = self.augmentation(*given)
+        return (moved, moved) if labels is None else tuple(moved)

@@ -6,11 +6,13 @@ A vector that is missing is an error, never a zero.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from torch import Tensor
@@ -116,3 +118,15 @@ def check_language_vectors(vectors: Tensor, where: str) -> None:
         )
     if not bool(vectors.isfinite().all()) or not bool((vectors != 0).any(dim=1).all()):
         raise ValueError(f'{where}: a language vector is all zero, or not finite.')
+
+
+def stand_in_vector(name: str) -> Tensor:
+    """Return a random vector `[2048]` of length 1, always the same for one name.
+
+    For encoders that start from nothing, to which the released vectors mean nothing yet.
+
+    Args:
+        name: Any.
+    """
+    seeded = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    return F.normalize(torch.randn(LANGUAGE_DIM, generator=seeded), dim=0)

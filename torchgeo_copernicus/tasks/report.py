@@ -18,22 +18,33 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from torchgeo_copernicus.compat import Sample, versions
 from torchgeo_copernicus.datamodules.bench import BenchDataModule
+from torchgeo_copernicus.datasets.bench.composite import composite
 from torchgeo_copernicus.datasets.bench.dataset import BenchDataset
 from torchgeo_copernicus.datasets.bench.task import IGNORE_INDEX, BenchTask
+from torchgeo_copernicus.tasks.agreement import Agreement
 from torchgeo_copernicus.tasks.figures import (
     Example,
-    classification_figure,
+    agreement_figure,
     confusion_figure,
-    segmentation_figure,
+    predictions_figure,
 )
+
+#: Metric of the paper -> the name it is logged under; the official code averages over batches.
+PUBLISHED_AS = {
+    'mIoU': 'test/mIoU_Batch_Mean',
+    'OA': 'test/Accuracy_Micro',
+    'mAP': 'test/AP_Micro_Batch_Mean',
+    'RMSE': 'test/RMSE_Batch_Mean',
+}
 
 
 class TestReport(Callback):
-    """Writes `metrics.json`, `predictions.png` and `confusion.png` when a test ends.
+    """Writes metrics and pictures when a test ends.
 
-    The predictions are those the test itself makes, so nothing is computed twice. With tiled inference
-    only tiles are seen, and `metrics.json` alone is written, without a confusion matrix. Needs a
-    datamodule of this package, whose task tells classes and colours.
+    `metrics.json` and `predictions.png` always; `confusion.png` for one class per image or pixel;
+    `agreement.png` for a regression. The predictions are those the test itself makes, so nothing is
+    computed twice. With tiled inference only tiles are seen, and `metrics.json` alone is written,
+    without a confusion matrix. Needs a datamodule of this package, whose task tells classes and colours.
     """
 
     __test__ = False  # No test of pytest's.
@@ -55,25 +66,33 @@ class TestReport(Callback):
         self._examples: list[Example] = []
         self._positions: set[int] = set()
         self._seen = 0
-        self._logits: Tensor | None = None
+        self._whole = True
+        self._output: Tensor | None = None
         self._hook: RemovableHandle | None = None
         self._confusion: MulticlassConfusionMatrix | None = None
+        self._agreement: Agreement | None = None
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to the model's outputs."""
         datamodule = _datamodule(trainer)
+        task = datamodule.task
         self._examples = []
         tested = len(cast(BenchDataset, datamodule.test_dataset))
         # Spread over the split, which may be sorted by class.
         self._positions = set(np.linspace(0, tested - 1, self.wanted, dtype=int).tolist())
-        self._seen = 0
-        self._confusion = MulticlassConfusionMatrix(
-            len(datamodule.task.classes), ignore_index=IGNORE_INDEX
-        ).to(pl_module.device)
-        self._hook = pl_module.get_submodule('model').register_forward_hook(self._keep)
+        self._seen, self._whole = 0, True
+        self._confusion = self._agreement = None
+        if task.kind == 'regression':
+            self._agreement = Agreement()
+        elif task.kind != 'multilabel':
+            self._confusion = MulticlassConfusionMatrix(
+                len(task.classes), ignore_index=IGNORE_INDEX
+            ).to(pl_module.device)
+        # Of the task, not of its network: a task may turn outputs into physical units.
+        self._hook = pl_module.register_forward_hook(self._keep)
 
-    def _keep(self, model: nn.Module, inputs: object, output: object) -> None:
-        self._logits = getattr(output, 'output', None)
+    def _keep(self, module: nn.Module, inputs: object, output: object) -> None:
+        self._output = getattr(output, 'output', None)
 
     def on_test_batch_end(
         self,
@@ -85,21 +104,24 @@ class TestReport(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count the predictions of a batch and keep some."""
-        if self._confusion is None:
+        if not self._whole:
             return
-        task = _datamodule(trainer).task
-        truth = batch['mask' if task.kind == 'segmentation' else 'label'].to(pl_module.device)
-        prediction = None if self._logits is None else self._logits.argmax(dim=1)
+        datamodule = _datamodule(trainer)
+        truth = batch['mask' if datamodule.task.has_label_maps else 'label'].to(pl_module.device)
+        prediction = _prediction(self._output, datamodule.task)
+        self._output = None
         if prediction is None or prediction.shape != truth.shape:
             rank_zero_warn('TestReport sees tiles, not whole predictions: it draws no pictures.')
-            self._confusion = None
+            self._whole = False
             return
-        self._confusion.update(prediction, truth)
-        self._logits = None
+        if self._confusion is not None:
+            self._confusion.update(prediction, truth)
+        if self._agreement is not None:
+            self._agreement.update(prediction, truth)
         for index in range(len(truth)):
             if self._seen + index not in self._positions:
                 continue
-            image = _rgb(batch['image'][index].cpu(), _datamodule(trainer))
+            image = _picture(batch['image'][index].cpu(), datamodule)
             example = (image, truth[index], prediction[index])
             self._examples.append(Example(*(tensor.cpu().numpy() for tensor in example)))
         self._seen += len(truth)
@@ -107,7 +129,9 @@ class TestReport(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files."""
         # Adds up over all processes, so each of them has to take part.
-        confusion = None if self._confusion is None else self._confusion.compute().cpu().numpy()
+        confusion = None
+        if self._whole and self._confusion is not None:
+            confusion = self._confusion.compute().cpu().numpy()
         if not trainer.is_global_zero:
             return
         directory = Path(self.directory or trainer.default_root_dir)
@@ -121,21 +145,23 @@ class TestReport(Callback):
         report = {
             'task': task.name,
             'metrics': metrics,
+            'unit': None if task.target is None else task.target.unit,
+            'published': {'compare with': PUBLISHED_AS[task.metric], 'results': task.published},
             'classes': task.classes,
             'confusion (truth in rows)': None if confusion is None else confusion.tolist(),
             'versions': versions(),
         }
         (directory / 'metrics.json').write_text(json.dumps(report, indent=1, allow_nan=False))
         Console().print(f'Test report of {task.title}: {directory.resolve()}')
-        if confusion is None:
+        if not self._whole:
             return
-        confusion_figure(confusion, task.classes, task.title).savefig(directory / 'confusion.png')
-        figure = (
-            segmentation_figure(self._examples, task.classes, task.colors, task.title)
-            if task.kind == 'segmentation'
-            else classification_figure(self._examples, task.classes, task.title)
-        )
-        figure.savefig(directory / 'predictions.png', dpi=110)
+        if confusion is not None:
+            figure = confusion_figure(confusion, task.classes, task.title)
+            figure.savefig(directory / 'confusion.png')
+        if self._agreement is not None and task.target is not None:
+            figure = agreement_figure(*self._agreement.pairs(), task.target, task.title)
+            figure.savefig(directory / 'agreement.png')
+        predictions_figure(self._examples, task).savefig(directory / 'predictions.png', dpi=110)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Stop listening."""
@@ -150,7 +176,7 @@ class TestReport(Callback):
     def _stop_listening(self) -> None:
         if self._hook is not None:
             self._hook.remove()
-        self._hook = self._logits = None
+        self._hook = self._output = None
 
 
 def _datamodule(trainer: Trainer) -> BenchDataModule:
@@ -162,16 +188,21 @@ def _datamodule(trainer: Trainer) -> BenchDataModule:
     return datamodule
 
 
-def _rgb(image: Tensor, datamodule: BenchDataModule) -> Tensor:
-    """Return a picture `[H, W, 3]` of a normalised image, in physical units.
+def _prediction(output: Tensor | None, task: BenchTask) -> Tensor | None:
+    """Return what an output predicts, of the shape of the truth."""
+    if output is None or task.kind == 'regression':
+        return output
+    if task.kind == 'multilabel':
+        return (output > 0).long()  # A probability above one half.
+    return output.argmax(dim=1)
 
-    Without the bands of a natural-colour picture the first band is shown in grey.
-    """
-    task: BenchTask = datamodule.task
+
+def _picture(image: Tensor, datamodule: BenchDataModule) -> Tensor:
+    """Return a picture `[H, W, 3]` of a normalised image; of a series that of the last date."""
+    mean, std = datamodule.mean, datamodule.std
+    if image.ndim == 4:
+        image = image[-1]
+        mean, std = (values[-1] if values.ndim == 2 else values for values in (mean, std))
+    physical = image.float() * std[:, None, None] + mean[:, None, None]
     names = [band.name for band in datamodule.bands]
-    if set(task.sensor.rgb) <= set(names) and len(task.sensor.rgb) == 3:
-        index = [names.index(name) for name in task.sensor.rgb]
-    else:
-        index = [0, 0, 0]
-    mean, std = (values[index, None, None] for values in (datamodule.mean, datamodule.std))
-    return torch.permute(image[index].float() * std + mean, (1, 2, 0))
+    return torch.as_tensor(composite(datamodule.task, names, physical))

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from torchgeo_copernicus.models.builders import SIZES
-from torchgeo_copernicus.models.channels import SpectralChannels, resolve_channels
+from torchgeo_copernicus.models.channels import VariableChannels, resolve_channels
 from torchgeo_copernicus.models.checkpoint import load_tensors, read_tensors
+from torchgeo_copernicus.models.language import stand_in_vector
 from torchgeo_copernicus.models.weights import CopernicusFMBase16_Weights, load_weights
 from torchgeo_copernicus.sensors import Band, get_sensor, resolve_bands
 from torchgeo_copernicus.terratorch.arguments import (
@@ -21,6 +22,7 @@ from torchgeo_copernicus.terratorch.arguments import (
     parse_ints,
     parse_str,
 )
+from torchgeo_copernicus.terratorch.fusion import check_fusion, fuse
 from torchgeo_copernicus.terratorch.host_metadata import HOST_KEYS, metadata_from_host
 
 
@@ -42,6 +44,7 @@ class CopernicusFMBackbone(nn.Module):
         sensor: str | None = None,
         out_indices: Sequence[int] | str | None = None,
         kernel_size: int | str | None = None,
+        series: str | None = None,
     ) -> None:
         """Build the encoder.
 
@@ -55,10 +58,13 @@ class CopernicusFMBackbone(nn.Module):
             out_indices: Blocks to return maps of; the published four when None.
             kernel_size: Patch side (px); the one the sensor was pretrained with when *sensor* is given,
                 16 otherwise.
+            series: For images of several dates `[B, T, C, H, W]`, how the maps of the dates become one:
+                `difference` (the last date less the mean of those before it), `mean` or `max`.
 
         Raises:
             ValueError: If neither bands nor sensor are given, or an argument is not understood.
-            ConnectionError: If released weights or language vectors cannot be had.
+            ConnectionError: If released weights cannot be had, or the language vectors that they were
+                trained with.
         """
         super().__init__()
         source = None if sensor is None else get_sensor(parse_str('sensor', sensor))
@@ -76,13 +82,18 @@ class CopernicusFMBackbone(nn.Module):
             raise ValueError(
                 f'{foreign} are no bands of {source.name}; it has {list(source.band_names)}.'
             )
-        # Finds a missing language vector before training starts.
-        channels = resolve_channels(bands=self.bands)
+        trained = parse_bool('pretrained', pretrained)
+        # Kept in checkpoints: a model must not meet another vector than it was trained with.
+        self.language_vectors: Tensor | None
+        self.register_buffer(
+            'language_vectors', _language_vectors(self.bands, trained or ckpt_path is not None)
+        )
         if kernel_size is None:
             self.kernel_size = 16 if source is None else source.kernel_size
         else:
             self.kernel_size = parse_int('kernel_size', kernel_size)
         self.patch_size = self.kernel_size
+        self.series = None if series is None else check_fusion(parse_str('series', series))
 
         preset = SIZES[size]
         self.encoder = preset.build(num_classes=0, global_pool='token')
@@ -91,8 +102,8 @@ class CopernicusFMBackbone(nn.Module):
         )
         self.out_indices = self.encoder.block_indices(wanted)
         self.out_channels = [preset.embed_dim] * len(self.out_indices)
-        self._load(size, parse_bool('pretrained', pretrained), ckpt_path)
-        self._freeze_unused(spectral=isinstance(channels, SpectralChannels))
+        self._load(size, trained, ckpt_path)
+        self._freeze_unused(spectral=self.language_vectors is None)
         self._warned: set[str] = set()
 
     def _load(self, size: str, pretrained: bool, ckpt_path: str | None) -> None:
@@ -132,13 +143,20 @@ class CopernicusFMBackbone(nn.Module):
             self.encoder.eval()
 
     def forward(
-        self, x: Tensor | dict[str, Tensor], metadata: Tensor | None = None, **batch: object
+        self,
+        x: Tensor | dict[str, Tensor],
+        metadata: Tensor | None = None,
+        valid: Tensor | None = None,
+        **batch: object,
     ) -> list[Tensor]:
         """Encode images.
 
         Args:
-            x: Normalised images `[B, C, H, W]`, or a dictionary with one such entry.
-            metadata: float32 `[B, 4]`, see `CopernicusFM`; all unknown when None.
+            x: Normalised images `[B, C, H, W]`, or `[B, T, C, H, W]` with `series`; or a dictionary with
+                one such entry.
+            metadata: float32 `[B, 4]`, or `[B, T, 4]` for each date, see `CopernicusFM`; all unknown
+                when None.
+            valid: bool `[B, T]`, False for dates that only fill up a series; all count when None.
             **batch: Further batch keys. `location_coords`, `temporal_coords`, `lat`, `lon` and `time`
                 of other datasets stand in for *metadata*; anything else is ignored with a warning.
 
@@ -156,10 +174,35 @@ class CopernicusFMBackbone(nn.Module):
         ignored = sorted(set(batch) - set(HOST_KEYS) - {'image_size'})
         if ignored:
             self._warn_once(f'Copernicus-FM ignores the batch keys {ignored}.')
+        if images.ndim == 5 and self.series is not None:
+            dates = images.shape[1]
+            vectors = self._per_image(metadata, len(images))
+            if vectors is not None:
+                vectors = (vectors if vectors.ndim == 3 else vectors[:, None]).expand(-1, dates, -1)
+                vectors = vectors.flatten(0, 1)
+            maps = self._encode(images.flatten(0, 1), vectors)
+            return [fuse(m.reshape(-1, dates, *m.shape[1:]), self.series, valid) for m in maps]
+        if self.series is not None or images.ndim == 5:
+            raise ValueError(
+                f'Got images of shape {list(images.shape)} with series={self.series!r}. Several dates '
+                '[B, T, C, H, W] need backbone_series (difference, mean or max); one date '
+                '[B, C, H, W] needs none.'
+            )
+        return self._encode(images, self._per_image(metadata, len(images)))
+
+    def _encode(self, images: Tensor, metadata: Tensor | None) -> list[Tensor]:
+        if self.language_vectors is None:
+            return self.encoder.forward_intermediates(
+                images,
+                metadata,
+                bands=self.bands,
+                kernel_size=self.kernel_size,
+                indices=self.out_indices,
+            )
         return self.encoder.forward_intermediates(
             images,
-            self._per_image(metadata, len(images)),
-            bands=self.bands,
+            metadata,
+            language_embedding=self.language_vectors,
             kernel_size=self.kernel_size,
             indices=self.out_indices,
         )
@@ -176,14 +219,35 @@ class CopernicusFMBackbone(nn.Module):
         if metadata is None or len(metadata) == images:
             return metadata
         if len(metadata) == 1:
-            return metadata.expand(images, -1)
+            return metadata.expand(images, *metadata.shape[1:])
         self._warn_once(
             f'{images} tiles came with the metadata of {len(metadata)} images, and nothing says which '
             'belongs to which: it is taken as unknown. Use a batch size of 1 with tiled inference.'
         )
-        return metadata.new_full((images, 4), torch.nan)
+        return metadata.new_full((images, *metadata.shape[1:]), torch.nan)
 
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
             warnings.warn(message, stacklevel=3)
+
+
+def _language_vectors(bands: Sequence[Band], trained: bool) -> Tensor | None:
+    """Return what variables mean to the model, `[C, 2048]`, or None for spectral bands.
+
+    A fresh encoder has learned no meaning yet, so it can do without the released vectors.
+    """
+    try:
+        channels = resolve_channels(bands=bands)
+    except ConnectionError:
+        if trained:
+            raise
+        names = [band.name for band in bands]
+        warnings.warn(
+            f'The language vectors of {names} could not be downloaded. As this encoder starts from '
+            'nothing, random ones stand in for them; they are kept in its checkpoints. Released '
+            'weights would need the real ones.',
+            stacklevel=3,
+        )
+        return torch.stack([stand_in_vector(name) for name in names])
+    return channels.vectors if isinstance(channels, VariableChannels) else None

@@ -1,79 +1,97 @@
-"""TerraTorch's tasks with what the published protocol adds to them.
-
-That is a one-cycle schedule stepped per batch, which no YAML can state because its length depends on the
-data, and the initial weights of the linear probe.
-"""
+"""TerraTorch's tasks with what the published protocol adds to them."""
 
 from __future__ import annotations
 
-import math
-
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from terratorch.tasks import ClassificationTask, EmbeddingGenerationTask, SemanticSegmentationTask
-from terratorch.tasks.base_task import TerraTorchTask
+from terratorch.tasks import (
+    ClassificationTask,
+    EmbeddingGenerationTask,
+    MultiLabelClassificationTask,
+    SemanticSegmentationTask,
+)
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import OneCycleLR
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import (
+    MulticlassJaccardIndex,
+    MultilabelAveragePrecision,
+    MultilabelF1Score,
+)
 
 from torchgeo_copernicus.compat import Sample
+from torchgeo_copernicus.terratorch.metrics import BatchMean
+from torchgeo_copernicus.terratorch.published import PublishedProtocol
+from torchgeo_copernicus.terratorch.regression import BenchRegressionTask
+from torchgeo_copernicus.terratorch.schedule import one_cycle
+
+__all__ = (
+    'BenchClassificationTask',
+    'BenchMultiLabelTask',
+    'BenchRegressionTask',
+    'BenchSegmentationTask',
+    'CopernicusEmbeddingTask',
+    'one_cycle',
+)
 
 
-def one_cycle(optimizer: Optimizer, total_steps: float) -> OptimizerLRSchedulerConfig:
-    """Return the published schedule: a cosine from the peak to `peak / 2.5e5`, without warm-up.
+class BenchSegmentationTask(PublishedProtocol, SemanticSegmentationTask):  # type: ignore[misc]
+    """TerraTorch's segmentation, with the published schedule unless `scheduler` is given.
 
-    The momentum (or AdamW's first beta) rises from 0.85 to 0.95 meanwhile, PyTorch's default.
-
-    Args:
-        optimizer: With momentum or betas; the learning rate of each group is its peak.
-        total_steps: Number of batches of the whole training.
-
-    Raises:
-        ValueError: If the training has no end.
+    `val/mIoU` and `test/mIoU` are of the whole split; `mIoU_Batch_Mean` is the mean over batches, the
+    number that was published. For images of several dates, such as before and after a flood, set
+    `backbone_series`.
     """
-    if not math.isfinite(total_steps) or total_steps < 1:
-        raise ValueError(
-            f'The one-cycle schedule needs to know the number of steps, got {total_steps}: set '
-            'trainer.max_epochs or trainer.max_steps, or choose another `scheduler`.'
+
+    def configure_metrics(self) -> None:
+        """Set the metrics."""
+        super().configure_metrics()
+        metric = MulticlassJaccardIndex(
+            self.hparams['model_args']['num_classes'], ignore_index=self.hparams['ignore_index']
         )
-    peaks = [group['lr'] for group in optimizer.param_groups]
-    # A cycle of one step starts at its end.
-    scheduler = OneCycleLR(optimizer, peaks, total_steps=max(int(total_steps), 2), pct_start=0.0)
-    return {'optimizer': optimizer, 'lr_scheduler': {'scheduler': scheduler, 'interval': 'step'}}
+        self.add_evaluation_metrics(MetricCollection({'mIoU_Batch_Mean': BatchMean(metric)}))
 
 
-def _configure(
-    task: TerraTorchTask, host: OptimizerLRSchedulerConfig
-) -> OptimizerLRSchedulerConfig:
-    if task.hparams['scheduler'] is not None:
-        return host
-    steps = task.trainer.estimated_stepping_batches
-    return one_cycle(host['optimizer'], steps)
+def _start_linear_heads(model: nn.Module) -> None:
+    """Initialise linear heads as in the published protocol, normal with deviation 0.01."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.01)
 
 
-class BenchSegmentationTask(SemanticSegmentationTask):  # type: ignore[misc]
-    """TerraTorch's segmentation, with the published schedule unless `scheduler` is given."""
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return the optimizer and its schedule."""
-        return _configure(self, super().configure_optimizers())
-
-
-class BenchClassificationTask(ClassificationTask):  # type: ignore[misc]
+class BenchClassificationTask(PublishedProtocol, ClassificationTask):  # type: ignore[misc]
     """TerraTorch's classification, with the published schedule unless `scheduler` is given.
 
-    The weights of the linear head start as in the published protocol, normal with deviation 0.01.
+    The published overall accuracy is `test/Accuracy_Micro`.
     """
 
     def configure_models(self) -> None:
         """Build the model and initialise its head."""
         super().configure_models()
-        for module in self.model.head.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.01)
+        _start_linear_heads(self.model.head)
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return the optimizer and its schedule."""
-        return _configure(self, super().configure_optimizers())
+
+class BenchMultiLabelTask(PublishedProtocol, MultiLabelClassificationTask):  # type: ignore[misc]
+    """TerraTorch's multi-label classification with average precision.
+
+    `AP_Micro` and `AP_Macro` are of the whole split. The published "mAP" is `AP_Micro_Batch_Mean`:
+    micro average precision of each batch, averaged over batches. `F1_Micro` has a threshold of 0.5.
+    """
+
+    def configure_models(self) -> None:
+        """Build the model and initialise its head."""
+        super().configure_models()
+        _start_linear_heads(self.model.head)
+
+    def configure_metrics(self) -> None:
+        """Set the metrics."""
+        super().configure_metrics()
+        labels = self.hparams['model_args']['num_classes']
+        micro = MultilabelAveragePrecision(labels, average='micro')
+        metrics: dict[str, Metric | MetricCollection] = {
+            'AP_Micro': micro,
+            'AP_Macro': MultilabelAveragePrecision(labels, average='macro'),
+            'AP_Micro_Batch_Mean': BatchMean(micro.clone()),
+            'F1_Micro': MultilabelF1Score(labels, average='micro'),
+        }
+        self.add_evaluation_metrics(MetricCollection(metrics, compute_groups=False))
 
 
 class CopernicusEmbeddingTask(EmbeddingGenerationTask):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from torchgeo_copernicus.datasets.bench.cloud_s2 import CLOUD_S2
 from torchgeo_copernicus.datasets.lookalike.geotiff import (
     SPLIT_CYCLE,
     Place,
+    grid_around,
     random_place,
     write_geotiff,
     write_list,
@@ -134,8 +135,9 @@ def make_cloud_s2(directory: Path, n: int, seed: int, size: int) -> Path:
         azimuth_deg = rng.uniform(125, 165) if place.lat > 0 else rng.uniform(25, 65)
         name = _name(rng, index, place)
         image, mask = _scene(rng, size, float(np.deg2rad(azimuth_deg)))
-        write_geotiff(root / 's2_toa' / f'{name}.tif', image, place, BANDS)
-        write_geotiff(root / 'cloud' / f'{name}.tif', mask, place)
+        grid = grid_around(place, size)
+        write_geotiff(root / 's2_toa' / f'{name}.tif', image, grid, BANDS)
+        write_geotiff(root / 'cloud' / f'{name}.tif', mask, grid)
         splits[SPLIT_CYCLE[index % len(SPLIT_CYCLE)]].append(name)
     for split, names in splits.items():
         write_list(root / f'{split}.csv', names)

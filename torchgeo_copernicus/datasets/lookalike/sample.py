@@ -8,19 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from torchgeo_copernicus.datasets.bench import TASKS
+from torchgeo_copernicus.datasets.lookalike.air_quality import make_air_quality
+from torchgeo_copernicus.datasets.lookalike.bigearthnet import make_bigearthnet
+from torchgeo_copernicus.datasets.lookalike.biomass_s3 import make_biomass_s3
 from torchgeo_copernicus.datasets.lookalike.cloud_s2 import make_cloud_s2
+from torchgeo_copernicus.datasets.lookalike.cloud_s3 import make_cloud_s3
+from torchgeo_copernicus.datasets.lookalike.dfc2020 import make_dfc2020
+from torchgeo_copernicus.datasets.lookalike.eurosat_s1 import make_eurosat_s1
 from torchgeo_copernicus.datasets.lookalike.eurosat_s2 import make_eurosat_s2
+from torchgeo_copernicus.datasets.lookalike.flood_s1 import make_flood_s1
+from torchgeo_copernicus.datasets.lookalike.lc100 import make_lc100
+from torchgeo_copernicus.datasets.lookalike.lcz_s2 import make_lcz_s2
 
 _SMALLEST_PX = 32
 
 
 @dataclass(frozen=True)
 class Maker:
-    """How to make the look-alike of one task.
+    """How to make the look-alike of one archive.
 
     Attributes:
-        make: Function of `(directory, n, seed, size)` that writes `<directory>/<task>` and
-            returns it.
+        make: Function of `(directory, n, seed, size)` that writes the folder of the
+            archive below the directory and returns it.
         n: Number of samples unless another is asked for.
         size: Side of an image in pixels unless another is asked for.
     """
@@ -30,10 +40,19 @@ class Maker:
     size: int
 
 
-#: Task name -> its maker.
+#: Folder of an archive -> its maker; some archives serve two tasks.
 MAKERS: dict[str, Maker] = {
     'cloud_s2': Maker(make_cloud_s2, n=24, size=256),
+    'cloud_s3': Maker(make_cloud_s3, n=20, size=256),
+    'eurosat_s1': Maker(make_eurosat_s1, n=60, size=64),
     'eurosat_s2': Maker(make_eurosat_s2, n=100, size=64),
+    'bigearthnet_s1s2': Maker(make_bigearthnet, n=60, size=120),
+    'lc100_s3': Maker(make_lc100, n=20, size=96),
+    'dfc2020_s1s2': Maker(make_dfc2020, n=20, size=256),
+    'flood_s1': Maker(make_flood_s1, n=20, size=224),
+    'lcz_s2': Maker(make_lcz_s2, n=102, size=32),
+    'biomass_s3': Maker(make_biomass_s3, n=20, size=96),
+    'airquality_s5p': Maker(make_air_quality, n=20, size=56),
 }
 
 
@@ -43,33 +62,34 @@ def write_sample(
     """Write a look-alike of a dataset, in the layout of the real archive.
 
     Args:
-        task: Key of `MAKERS`.
-        directory: Folder that will hold the folder `<task>`; made if it is missing.
+        task: Name of a task of Copernicus-Bench. Tasks that share an archive share its look-alike.
+        directory: Folder that will hold the folder of the archive; made if it is missing.
         n: Number of images over all splits; None takes the maker's own.
         seed: Seed, not negative; one seed gives the same pixels every time.
         size: Side of an image in pixels, at least 32; None takes the maker's own.
 
     Returns:
-        The new folder `<directory>/<task>`.
+        The new folder, such as `<directory>/cloud_s2`.
 
     Raises:
         ValueError: If the task is unknown, or `n`, `seed` or `size` is too small.
-        FileExistsError: If `<directory>/<task>` exists.
+        FileExistsError: If the folder exists.
     """
-    if task not in MAKERS:
-        raise ValueError(f'unknown task {task!r}; allowed: {", ".join(sorted(MAKERS))}')
-    maker = MAKERS[task]
+    if task not in TASKS:
+        raise ValueError(f'unknown task {task!r}; allowed: {", ".join(TASKS)}')
+    folder = TASKS[task].folder
+    maker = MAKERS[folder]
     n = maker.n if n is None else n
     size = maker.size if size is None else size
     if size < _SMALLEST_PX:
         raise ValueError(f'size must be at least {_SMALLEST_PX} pixels, got {size}')
     if seed < 0:
         raise ValueError(f'seed must not be negative, got {seed}')
-    target = Path(directory) / task
+    target = Path(directory) / folder
     if target.exists() or target.is_symlink():
         raise FileExistsError(f'{target} exists; choose another directory, or move it away first')
     target.parent.mkdir(parents=True, exist_ok=True)
     # On the same file system, so that the rename is one step.
-    with TemporaryDirectory(dir=target.parent, prefix=f'.{task}-') as unfinished:
+    with TemporaryDirectory(dir=target.parent, prefix=f'.{folder}-') as unfinished:
         maker.make(Path(unfinished), n, seed, size).rename(target)
     return target
