@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -361,3 +362,14 @@ def test_a_file_larger_than_one_chunk_is_hashed_whole(tmp_path: Path) -> None:
     path = tmp_path / 'big'
     path.write_bytes(BODY * 10)
     assert sha256_of(str(path)) == hashlib.sha256(BODY * 10).hexdigest()
+
+
+def test_a_full_disk_is_named_before_the_first_byte_is_written(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=len(BODY) - 1)
+    monkeypatch.setattr(download.shutil, 'disk_usage', lambda path: usage)
+    with pytest.raises(OSError, match=f'needs {len(BODY)} bytes more, {len(BODY) - 1} are free'):
+        fetch(server.url, tmp_path / 'file.zip', sha256=SHA256, progress=False)
+    assert not list(tmp_path.glob('file.zip*part'))
+    assert len(server.ranges) == 1

@@ -3,9 +3,11 @@
 Nothing of the user's is overwritten; an interrupted download waits in ``<destination>.part``.
 """
 
+import errno
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
@@ -49,6 +51,16 @@ def _span(response: HTTPResponse | addinfourl, size: int | None) -> tuple[int, i
     return 0, int(length) if length.isdecimal() else size
 
 
+def _check_room(part: Path, need: int) -> None:
+    """Raise before a download that the disk has no room for, rather than hours into it."""
+    free = shutil.disk_usage(part.parent).free
+    if need > free:
+        raise OSError(
+            errno.ENOSPC,
+            f'{part} needs {need} bytes more, {free} are free; make room or choose another folder',
+        )
+
+
 def _chunks(response: HTTPResponse | addinfourl, total: int | None) -> Iterator[bytes]:
     # Apart from the writing: a full disk is no broken connection. A cut loses at most one chunk.
     try:
@@ -78,6 +90,7 @@ def _request(url: str, part: Path, size_bytes: int | None, progress: bool) -> bo
             raise _Interrupted('the server sent other bytes than asked for', total)
         if size_bytes is not None and total != size_bytes:
             raise ValueError(f'{url}: expected {size_bytes} bytes, found {total}; check the URL')
+        _check_room(part, (total or 0) - first)
         bar = tqdm(total=total, initial=first, unit='B', unit_scale=True, disable=not progress)
         with bar, part.open('ab' if first else 'wb') as file:
             for chunk in _chunks(response, total):
@@ -111,6 +124,7 @@ def fetch(
     Raises:
         ValueError: For a bad argument, a wrong file at ``destination`` or at ``url``.
         ConnectionError: If the file could not be had; says how to resume or place it by hand.
+        OSError: If the disk has no room for it.
     """
     destination, sha256 = Path(destination), sha256.lower()
     if (scheme := url.partition(':')[0].lower()) not in ('http', 'https', 'file'):

@@ -44,8 +44,12 @@ class Task(LightningModule):
         self.model = Pixelwise(len(module.bands), len(module.task.classes), pooled)
         self.metric, self.crash = metric, crash
 
+    def forward(self, image: Tensor) -> Output:
+        out: Output = self.model(image)
+        return out
+
     def logits(self, batch: dict[str, Any]) -> Tensor:
-        return torch.as_tensor(self.model(batch['image']).output)
+        return torch.as_tensor(self(batch['image']).output)
 
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
         self.log('train/loss', 9.0)

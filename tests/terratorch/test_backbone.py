@@ -180,7 +180,7 @@ def test_variables_are_found_before_training(
 
     monkeypatch.setattr('torchgeo_copernicus.models.language.hf_hub_download', offline)
     with pytest.raises(ConnectionError, match=r'put it at .*varname_embed_llama3\.2_1B\.pt'):
-        build(sensor='s5p_no2')
+        build(sensor='s5p_no2', pretrained=True)
     (tmp_path / 'checkpoints').mkdir()
     torch.save(
         {band.variable: torch.ones(2048) for band in S5P_NO2.bands},

@@ -101,7 +101,7 @@ def test_cloud_s2_from_yaml_to_report_with_metadata_in_every_stage(
     assert 0 <= report['metrics']['test/mIoU'] <= 1
     assert np.sum(report['confusion (truth in rows)']) == 2 * 64 * 64
     assert (out / 'predictions.png').stat().st_size > 10_000
-    maps = sorted((tmp_path / 'maps').glob('*.tif'))
+    maps = sorted((tmp_path / 'maps').rglob('*.tif'))
     assert len(maps) == 2
     with rasterio.open(maps[0]) as file:
         assert file.shape == (64, 64)

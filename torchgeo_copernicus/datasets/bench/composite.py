@@ -20,7 +20,7 @@ MISSING = '#d9d9d9'
 COLUMN_COLORMAP = 'cividis'
 
 # Land is dark beside clouds.
-_GAMMA = 0.65
+_GAMMA = 0.6
 _PERCENTILES = (2, 98)
 # A range that is smaller than this share of its values is rounding.
 _EMPTY = 1e-6
@@ -60,6 +60,25 @@ def stretch(values: NDArray[np.float32], gamma: float = _GAMMA) -> NDArray[np.fl
     return np.asarray(np.clip((known - low) / (high - low), 0, 1) ** gamma, dtype=np.float32)
 
 
+def missing(task: BenchTask, bands: Sequence[str], image: Tensor) -> NDArray[np.bool_]:
+    """Return where an image has no data.
+
+    Args:
+        task: Declaration of the images.
+        bands: Names of the channels.
+        image: `[C, H, W]` or `[T, C, H, W]`.
+
+    Returns:
+        `[H, W]` or `[T, H, W]`.
+    """
+    values = image[..., [bands.index(name) for name in task.sensor.rgb if name in bands], :, :]
+    gaps = ~values.isfinite().all(dim=-3)
+    if has_natural_colors(task, bands):
+        # No light at all: missing pixels are filled with 0 before an image is resized.
+        gaps |= (values == 0).all(dim=-3)
+    return np.asarray(gaps.cpu().numpy())
+
+
 def has_natural_colors(task: BenchTask, bands: Sequence[str]) -> bool:
     """Return whether red, green and blue are among the bands read."""
     return len(task.sensor.rgb) == 3 and set(task.sensor.rgb) <= set(bands)
@@ -89,7 +108,8 @@ def composite(task: BenchTask, bands: Sequence[str], image: Tensor) -> NDArray[n
     Returns:
         `[H, W, 3]` or `[T, H, W, 3]`, 0 to 1; light grey where data is missing.
     """
-    values = physical(task, bands, image)
+    gaps = missing(task, bands, image)
+    values = np.where(gaps[..., None, :, :], np.nan, physical(task, bands, image))
     channel = {name: values[..., index, :, :] for index, name in enumerate(bands)}
     if has_natural_colors(task, bands):
         picture = _natural(task, np.stack([channel[name] for name in task.sensor.rgb], axis=-1))
@@ -98,12 +118,12 @@ def composite(task: BenchTask, bands: Sequence[str], image: Tensor) -> NDArray[n
     elif is_column(task):
         low, high = limits(values)
         scaled = (channel[bands[0]] - low) / max(high - low, 1e-30)
-        colors = matplotlib.colormaps[COLUMN_COLORMAP](scaled)[..., :3]
-        picture = np.where(np.isfinite(scaled)[..., None], colors, np.nan)
+        picture = matplotlib.colormaps[COLUMN_COLORMAP](scaled)[..., :3]
     else:
         picture = np.repeat(stretch(channel[bands[0]])[..., None], 3, axis=-1)
-    missing = ~np.isfinite(picture).all(axis=-1, keepdims=True)
-    return np.where(missing, np.array(to_rgb(MISSING)), picture).astype(np.float32)
+    # The logarithm of nothing is no data either.
+    gaps = gaps[..., None] | ~np.isfinite(picture).all(axis=-1, keepdims=True)
+    return np.where(gaps, np.array(to_rgb(MISSING)), picture).astype(np.float32)
 
 
 def decibels(task: BenchTask, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -153,9 +173,7 @@ def _is_normalised(
 
 def _natural(task: BenchTask, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return natural colours of red, green and blue, `[..., 3]`, without the blue of the air."""
-    # No light at all is what missing pixels are filled with.
-    light = np.where((rgb == 0).all(axis=-1, keepdims=True), np.nan, rgb)
-    reflectance = light * _to_reflectance(task)
+    reflectance = rgb * _to_reflectance(task)
     if task.name not in _SURFACE:
         dark = [limits(reflectance[..., color])[0] for color in range(3)]
         reflectance = reflectance - np.minimum(dark, _AIR)

@@ -26,8 +26,8 @@ SMALL = 8
 #: Height (inches) of a line of that size.
 LINE = 0.16
 # Width (inches) of a letter of that size, on average, and of what stands before a name in a legend.
-_LETTER = 0.066
-_SWATCH = 0.55
+_LETTER = 0.06
+_SWATCH = 0.5
 
 
 def frame(axis: Axes) -> None:
@@ -40,7 +40,7 @@ def frame(axis: Axes) -> None:
 
 def show_picture(axis: Axes, picture: NDArray[np.float32]) -> None:
     """Show `[H, W, 3]` as it is."""
-    axis.imshow(picture, interpolation='none')
+    axis.imshow(picture)
     frame(axis)
 
 
@@ -85,6 +85,7 @@ def value_bar(
     bar = axis.figure.colorbar(axis.images[0], cax=place, extend=extend)
     bar.set_label(label, fontsize=SMALL)
     place.tick_params(labelsize=SMALL)
+    place.ticklabel_format(axis='y', scilimits=(-2, 5))
     place.yaxis.get_offset_text().set_fontsize(SMALL)
 
 

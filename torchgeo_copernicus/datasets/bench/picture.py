@@ -22,6 +22,7 @@ from torchgeo_copernicus.datasets.bench.composite import (
     has_natural_colors,
     is_column,
     is_radar,
+    missing,
     physical,
 )
 from torchgeo_copernicus.datasets.bench.task import BenchTask
@@ -53,7 +54,7 @@ def draw(
     width = max(_PANEL * count + _LIST * lists, _NARROWEST)
     if task.kind == 'regression':
         width += _BAR * (1 + is_column(task))
-    handles = _handles(task, sample, maps)
+    handles = _handles(task, bands, sample, maps)
     rows, _ = panels.legend_shape(handles, width)
     figure = Figure(figsize=(width, _PANEL + 1.1 + panels.LINE * 1.3 * rows), layout='constrained')
     draw_on(figure, task, bands, sample, show_titles, suptitle)
@@ -91,7 +92,7 @@ def draw_on(
     elif maps:
         for axis, labels in zip(rest, maps.values(), strict=True):
             panels.show_classes(axis, labels.astype(np.int64), task.colors)
-    panels.legend(figure, _handles(task, sample, maps))
+    panels.legend(figure, _handles(task, bands, sample, maps))
     if show_titles:
         for axis, title in zip(axes, [*_image_titles(task, sample), *maps], strict=False):
             axis.set_title(title, fontsize=10)
@@ -136,8 +137,8 @@ def _colors(task: BenchTask, bands: Sequence[str]) -> str:
     if not is_radar(task):
         return f'{task.sensor.title.split()[0]}, natural colours'
     if {'VV', 'VH'} <= set(bands):
-        return 'radar (dB): red VV, green VH, blue VV - VH\n(calm water is dark blue)'
-    return f'radar, {bands[0]} (dB): calm water is dark'
+        return 'radar echo (dB): red VV, green VH, blue VV - VH'
+    return f'radar echo {bands[0]} (dB): dark is weak'
 
 
 def _image_titles(task: BenchTask, sample: Sample) -> list[str]:
@@ -150,13 +151,15 @@ def _image_titles(task: BenchTask, sample: Sample) -> list[str]:
     return [f'{name}\n{day}'.strip() for name, day in zip(order, days, strict=True)]
 
 
-def _handles(task: BenchTask, sample: Sample, maps: dict[str, NDArray[np.float32]]) -> list[Patch]:
+def _handles(
+    task: BenchTask, bands: Sequence[str], sample: Sample, maps: dict[str, NDArray[np.float32]]
+) -> list[Patch]:
     handles = []
     if maps and task.kind != 'regression':
         labels = [labels.astype(np.int64) for labels in maps.values()]
         handles = panels.class_handles(labels, task.classes, task.colors)
     unknown = task.kind == 'regression' and any(np.isnan(values).any() for values in maps.values())
-    if unknown or bool(sample['image'].isnan().any()):
+    if unknown or bool(missing(task, bands, sample['image']).any()):
         handles.append(panels.patch(MISSING, 'no data'))
     return handles
 

@@ -11,11 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchgeo_copernicus.datasets.bench.lc100 import LC100CLS_S3, LC100SEG_S3
-from torchgeo_copernicus.datasets.lookalike.biomass_s3 import (
-    place_name,
-    smaller_place,
-    write_series,
-)
 from torchgeo_copernicus.datasets.lookalike.geotiff import (
     EUROPE,
     SPLIT_CYCLE,
@@ -25,6 +20,11 @@ from torchgeo_copernicus.datasets.lookalike.geotiff import (
     write_list,
 )
 from torchgeo_copernicus.datasets.lookalike.olci import PIXEL_DEG, WGS84
+from torchgeo_copernicus.datasets.lookalike.olci_series import (
+    place_name,
+    smaller_place,
+    write_series,
+)
 from torchgeo_copernicus.datasets.lookalike.terrain import parcels, ribbon, smooth_field
 
 #: Code of each class -> covers in full leaf and their shares. Fields are `crop` or `soil` one by
