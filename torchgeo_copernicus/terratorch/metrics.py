@@ -26,6 +26,10 @@ class BatchMean(Metric):
         """
         super().__init__()
         self.metric = metric
+        for part in metric.modules():
+            if isinstance(part, Metric):
+                # A batch is that of one process; the mean of all batches is over all processes.
+                part.sync_on_compute = False
         # Named after the metric: a MetricCollection shares the state of metrics whose states look alike.
         self._total = f'total_{type(metric).__name__}'
         self.add_state(self._total, torch.tensor(0.0), dist_reduce_fx='sum')
@@ -53,6 +57,7 @@ class KnownOnly(Metric):
     """A metric of the values whose target is known (finite)."""
 
     full_state_update = False
+    known: Tensor
 
     def __init__(self, metric: Metric) -> None:
         """Wrap a metric.
@@ -62,16 +67,18 @@ class KnownOnly(Metric):
         """
         super().__init__()
         self.metric = metric
+        self.add_state('known', torch.tensor(0), dist_reduce_fx='sum')
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add a batch of predictions and targets of one shape."""
         known = target.isfinite()
+        self.known = self.known + known.sum()
         if bool(known.any()):
             self.metric.update(preds[known], target[known])
 
     def compute(self) -> Tensor:
-        """Return the metric; NaN when nothing was known."""
-        if self.metric.update_count == 0:
+        """Return the metric; NaN when less than two values were known, in all processes together."""
+        if int(self.known) < 2:
             return torch.tensor(torch.nan)
         value: Tensor = self.metric.compute()
         return value

@@ -32,7 +32,8 @@ class BenchPredictionWriter(CustomWriter):  # type: ignore[misc]
     Maps go to `<directory>/<path of the image below the data's root>_pred.tif`: one byte per class, or
     float32 in the unit of the target. They cover the same ground as the image, in their own resolution.
     Labels go to `<directory>/predictions_<process>.csv`: the class, or the probability of each label.
-    Nothing is written unless `--predict_output_dir` says where.
+    Nothing is written unless `--predict_output_dir` says where. `--out_dtype` does not apply: classes are
+    bytes and values float32.
     """
 
     def __init__(self, class_names: Sequence[str] | None) -> None:
@@ -58,11 +59,13 @@ class BenchPredictionWriter(CustomWriter):  # type: ignore[misc]
         """Write the predictions of a batch.
 
         Raises:
-            ValueError: If the batch has no file names.
+            ValueError: If the batch has no file names, or all files were to have one name.
         """
         directory = getattr(trainer, 'predict_output_dir', None)
         if directory is None:
             return
+        if getattr(trainer, 'output_file_prefix', None) is not None:
+            raise ValueError('output_file_prefix would give all maps one name; leave it out.')
         if not isinstance(prediction, tuple) or not isinstance(prediction[1], list):
             raise ValueError('Predictions can only be written for batches with `filename`.')
         values, names = prediction

@@ -8,6 +8,8 @@ from terratorch.tasks.base_task import TerraTorchTask
 from torch import nn
 from torchmetrics import MetricCollection
 
+from torchgeo_copernicus.datamodules.bench import BenchDataModule
+from torchgeo_copernicus.terratorch.agreement import check_agreement
 from torchgeo_copernicus.terratorch.predictions import BenchPredictionWriter
 from torchgeo_copernicus.terratorch.schedule import one_cycle
 
@@ -25,6 +27,17 @@ class PublishedProtocol(TerraTorchTask):  # type: ignore[misc]
     def configure_callbacks(self) -> list[Callback]:
         """Return the writer of predictions, which takes the place of TerraTorch's."""
         return [BenchPredictionWriter(self.hparams.get('class_names'))]
+
+    def setup(self, stage: str) -> None:
+        """Compare data and model before the first batch.
+
+        Raises:
+            ValueError: If the datamodule gives other bands or classes than the model was told.
+        """
+        super().setup(stage)
+        datamodule: object = getattr(self.trainer, 'datamodule', None)
+        if isinstance(datamodule, BenchDataModule):
+            check_agreement(datamodule, self.hparams, self.model)
 
     def set_metrics(self, metrics: MetricCollection) -> None:
         """Use metrics in every stage, and for every test loader."""
