@@ -188,6 +188,7 @@ def multilabel_figure(examples: Sequence[Example], classes: Sequence[str], title
         axis.set_axis_off()
     for index, (example, lines) in enumerate(zip(examples, lists, strict=True)):
         panels.show_picture(axes.flat[2 * index], example.rgb)
+        axes.flat[2 * index].set_anchor('N')
         panels.show_lines(axes.flat[2 * index + 1], lines)
     figure.suptitle(title)
     figure.supxlabel('- missed      + predicted, but not there', fontsize=9, color=panels.WRONG)

@@ -94,6 +94,11 @@ class _AirQuality(BenchDataset):
         self.dates = len(_SEASONAL) if mode == 'seasonal' else None
         super().__init__(root, split, **reading)
 
+    @classmethod
+    def is_extracted(cls, root: Path) -> bool:
+        """Return whether the part of this gas is below *root*."""
+        return (root / cls.task.folder / cls.task.split_file).parent.is_dir()
+
     def _listed(self) -> list[str]:
         places = super()._listed()
         self._files = {place: self._found(place) for place in places}

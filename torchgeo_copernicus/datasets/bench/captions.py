@@ -39,6 +39,8 @@ def place(sample: Sample) -> str:
 def when(task: BenchTask, sample: Sample) -> str:
     """Return the date of an image, or the first and last of a series; empty when unknown."""
     known = [day for day in dates(task, sample) if day]
+    if is_column(task) and len(known) > 1:
+        return f'{len(known)} means from {known[0].split()[-1]} on'
     return ' to '.join(dict.fromkeys([known[0], known[-1]])) if known else ''
 
 

@@ -22,10 +22,10 @@ COLUMN_COLORMAP = 'cividis'
 # Land is dark beside clouds.
 _GAMMA = 0.6
 _PERCENTILES = (2, 98)
-# A range that is smaller than this share of its values is rounding.
-_EMPTY = 1e-6
 # Reflectance of clear air in red, green and blue: it makes forests seen from space blue.
-_AIR = (0.015, 0.032, 0.055)
+_AIR = (0.017, 0.036, 0.059)
+# Share of the darkest reflectance that is taken away, and the least range of reflectance shown.
+_SHARED, _LEAST_SPAN = 0.8, 0.05
 # Level-2A, from which the air was taken out.
 _SURFACE = ('bigearthnet_s2',)
 # Sunlight (mW m-2 nm-1) in the bands of OLCI that are red, green and blue.
@@ -55,7 +55,8 @@ def stretch(values: NDArray[np.float32], gamma: float = _GAMMA) -> NDArray[np.fl
     """
     low, high = limits(values)
     known = np.where(np.isfinite(values), values, np.nan)
-    if high - low <= _EMPTY * max(abs(low), abs(high)):
+    # A range that is smaller than a millionth of its values is rounding.
+    if high - low <= 1e-6 * max(abs(low), abs(high)):
         return np.asarray(known * 0 + 0.5, dtype=np.float32)
     return np.asarray(np.clip((known - low) / (high - low), 0, 1) ** gamma, dtype=np.float32)
 
@@ -146,12 +147,13 @@ def physical(task: BenchTask, bands: Sequence[str], image: Tensor) -> NDArray[np
     """
     values: NDArray[np.float32] = np.asarray(image.detach().cpu().float().numpy())
     moments = [statistics.of(task.sensor.select(bands)) for statistics in task.statistics]
-    if len(moments) > 1 and values.ndim == 4:
-        # The last date has its own.
-        moments = [moments[0]] * (len(values) - 1) + moments[-1:]
-    else:
-        moments = moments[-1:]
-    mean, std = (np.array(part, np.float32)[..., None, None] for part in zip(*moments, strict=True))
+    # Of a pair the last date has its own.
+    dates = len(values) if values.ndim == 4 else 1
+    moments = [moments[0]] * (dates - 1) + moments[-1:]
+    mean, std = (
+        np.array(part, np.float32).reshape((*values.shape[:-2], 1, 1))
+        for part in zip(*moments, strict=True)
+    )
     return values * std + mean if _is_normalised(values, mean, std, task) else values
 
 
@@ -165,7 +167,8 @@ def _is_normalised(
     if not known.any():
         return False
     if task.statistics[0].unit != 'dB':
-        return bool(np.mean(values[known] < 0) > _NEGATIVE)
+        # Zero that was normalised and back may be less by a rounding error.
+        return bool(np.mean((values < -1e-5 * mean)[known]) > _NEGATIVE)
     # Nearer to the middle of normalised backscatter (0) than to that of the data.
     raw = np.abs(values - mean) / std
     return bool(np.median(np.abs(values[known])) < np.median(raw[known]))
@@ -177,12 +180,14 @@ def _natural(task: BenchTask, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
     if task.name not in _SURFACE:
         dark = [limits(reflectance[..., color])[0] for color in range(3)]
         reflectance = reflectance - np.minimum(dark, _AIR)
-    low, _ = limits(reflectance)
+    low, high = limits(reflectance)
+    # Some of what all colours share stays, else one field among fields alike would be garish.
+    low = min(low, _SHARED * low)
     span = np.array([limits(reflectance[..., color])[1] - low for color in range(3)])
-    if span.max() <= _EMPTY * max(abs(low), float(span.max())):
-        return np.asarray(reflectance * 0 + 0.5, dtype=np.float32)
     # Halfway between one range for all colours, which leaves a tint, and one for each, which leaves none.
     span = np.sqrt(np.maximum(span, span.max() / 100) * span.max())
+    # A range that is not too small keeps open sea and forest dark, unless this is no reflectance at all.
+    span = np.maximum(span, _LEAST_SPAN if high > _LEAST_SPAN / 5 else 1e-12)
     return np.asarray(np.clip((reflectance - low) / span, 0, 1) ** _GAMMA, dtype=np.float32)
 
 

@@ -142,13 +142,18 @@ def legend(figure: Figure, handles: Sequence[Patch]) -> None:
 
 def wrapped(name: str, width: float) -> list[str]:
     """Return the lines of a name in a column of a width (inches), later ones indented."""
-    return textwrap.wrap(name, max(int(width / _LETTER), 16), subsequent_indent='   ')
+    # A tenth is left for names of wide letters.
+    return textwrap.wrap(name, max(int(0.9 * width / _LETTER), 16), subsequent_indent='   ')
 
 
 def show_lines(axis: Axes, lines: Sequence[tuple[str, str]]) -> None:
-    """Write lines of (text, colour) from the upper left corner of a square, empty panel down."""
+    """Write lines of (text, colour) from the upper left corner of a square, empty panel down.
+
+    They may go on below it; the panel stands at the top of its place, as pictures beside it should.
+    """
     axis.set_axis_off()
     axis.set_box_aspect(1)
+    axis.set_anchor('N')
     for index, (text, color) in enumerate(lines):
         note = axis.annotate(
             text,

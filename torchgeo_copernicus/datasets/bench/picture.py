@@ -27,8 +27,8 @@ from torchgeo_copernicus.datasets.bench.composite import (
 )
 from torchgeo_copernicus.datasets.bench.task import BenchTask
 
-# Side of a panel, width of a list of names or a colour bar, and least width of a figure (inches).
-_PANEL, _LIST, _BAR, _NARROWEST = 2.9, 2.9, 0.9, 4.4
+# Side of a panel, width of a colour bar, and least width of a figure (inches).
+_PANEL, _BAR, _NARROWEST = 2.9, 0.9, 4.4
 _COLUMNS = {'NO2': 'tropospheric NO2 column', 'O3': 'total O3 column'}
 
 
@@ -48,15 +48,15 @@ def draw(
     Raises:
         RGBBandsMissingError: If the bands of a natural-colour picture were not read.
     """
-    lists = 'label' in sample and sample['label'].ndim > 0 and show_titles
+    lines = _lists(task, sample) if show_titles else []
     maps = _maps(sample)
     count = len(shown(sample)) + len(maps)
-    width = max(_PANEL * count + _LIST * lists, _NARROWEST)
+    width = max(_PANEL * (count + bool(lines)), _NARROWEST)
     if task.kind == 'regression':
         width += _BAR * (1 + is_column(task))
-    handles = _handles(task, bands, sample, maps)
-    rows, _ = panels.legend_shape(handles, width)
-    figure = Figure(figsize=(width, _PANEL + 1.1 + panels.LINE * 1.3 * rows), layout='constrained')
+    rows, _ = panels.legend_shape(_handles(task, bands, sample, maps), width)
+    height = max(_PANEL, panels.LINE * len(lines)) + 1.1 + panels.LINE * 1.3 * rows
+    figure = Figure(figsize=(width, height), layout='constrained')
     draw_on(figure, task, bands, sample, show_titles, suptitle)
     return figure
 
@@ -77,10 +77,10 @@ def draw_on(
     if len(task.sensor.rgb) == 3 and not has_natural_colors(task, bands):
         raise RGBBandsMissingError
     maps = _maps(sample)
-    several = 'label' in sample and sample['label'].ndim > 0 and show_titles
+    lines = _lists(task, sample) if show_titles else []
     count = len(shown(sample))
-    ratios = [1.0] * (count + len(maps)) + [_LIST / _PANEL] * several
-    axes = list(figure.subplots(1, len(ratios), squeeze=False, width_ratios=ratios)[0])
+    panes = count + len(maps) + bool(lines)
+    axes = list(figure.subplots(1, panes, squeeze=False)[0])
     images, rest = axes[:count], axes[count:]
     _draw_images(images, task, bands, sample)
     if task.kind == 'regression' and task.target is not None and maps:
@@ -96,8 +96,10 @@ def draw_on(
     if show_titles:
         for axis, title in zip(axes, [*_image_titles(task, sample), *maps], strict=False):
             axis.set_title(title, fontsize=10)
-        if several:
-            panels.show_lines(rest[-1], _lists(task, sample, _LIST))
+        if lines:
+            panels.show_lines(rest[-1], lines)
+            for axis in images:
+                axis.set_anchor('N')
         elif 'label' in sample:
             _title_label(images[0], task, sample)
     figure.suptitle(caption(task, sample) if suptitle is None else suptitle, fontsize=11)
@@ -173,8 +175,13 @@ def _title_label(axis: Axes, task: BenchTask, sample: Sample) -> None:
     axis.set_title('\n'.join(filter(None, (title, axis.get_title()))), fontsize=10, color=color)
 
 
-def _lists(task: BenchTask, sample: Sample, width: float) -> list[tuple[str, str]]:
-    """Return the lines that list the classes of truth and prediction, wrong ones red."""
+def _lists(task: BenchTask, sample: Sample) -> list[tuple[str, str]]:
+    """Return the lines (text, colour) that list the classes of truth and prediction, wrong ones red.
+
+    Empty unless there are several labels.
+    """
+    if 'label' not in sample or sample['label'].ndim == 0:
+        return []
     truth = _array(sample['label']).astype(bool)
     heads = {'truth': truth}
     if 'prediction' in sample:
@@ -184,7 +191,7 @@ def _lists(task: BenchTask, sample: Sample, width: float) -> list[tuple[str, str
         lines += [('', 'black')] * bool(lines) + [(head, 'dimgrey')]
         for label in np.flatnonzero(chosen):
             color = 'black' if truth[label] else panels.WRONG
-            lines += [(text, color) for text in panels.wrapped(task.classes[label], width)]
+            lines += [(text, color) for text in panels.wrapped(task.classes[label], _PANEL)]
         if not chosen.any():
             lines.append(('none', 'black'))
     return lines
