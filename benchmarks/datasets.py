@@ -97,19 +97,23 @@ class Repeated(Dataset[object]):
 
 def measure(name: str, root: Path, rounds: int, samples: int, workers: int) -> dict[str, object]:
     """Measure one task."""
-    dataset = DATASETS[name](root, 'train')
+    # As training reads it: LC100Seg and Biomass are brought to the labels' grid in batches, on the GPU.
+    module = getattr(datamodules, f'{DATASETS[name].__name__}DataModule')(
+        str(root), num_workers=workers, batch_size=1
+    )
+    module.setup('fit')
+    dataset = module.train_dataset
     theirs = DATASET_REGISTRY[name](dataset.folder if name == 'lcz_s2' else root, 'train')
     n = min(len(dataset), samples)
     reads = {'ours': dataset.__getitem__, 'torchgeo': theirs.__getitem__}
     result: dict[str, object] = dict(per_second(reads | {'raw': raw_reader(dataset)}, n, rounds))
     batches = 12
-    module = getattr(datamodules, f'{type(dataset).__name__}DataModule')(
-        str(root), num_workers=workers
-    )
-    module.setup('test')
-    for key, source in (('our loader', module.test_dataset), ('torchgeo loader', theirs)):
-        length = _BATCH * (batches + 1)
-        loader = DataLoader(Repeated(source, length), _BATCH, num_workers=workers)
+    for key, source, collate in (
+        ('our loader', dataset, module.collate_fn),
+        ('torchgeo loader', theirs, None),
+    ):
+        repeated = Repeated(source, _BATCH * (batches + 1))
+        loader = DataLoader(repeated, _BATCH, num_workers=workers, collate_fn=collate)
         try:
             result[key] = loader_per_second(loader, batches)
         except (RuntimeError, KeyError, TypeError, ValueError) as error:

@@ -13,6 +13,7 @@ from torchgeo.datamodules import NonGeoDataModule
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datamodules.augmentation import flips, rotation_and_flips
+from torchgeo_copernicus.datamodules.collate import CollateOnGrid
 from torchgeo_copernicus.datamodules.partition import strata_of, stratified_part
 from torchgeo_copernicus.datamodules.preprocess import Preprocess
 from torchgeo_copernicus.datasets.bench.dataset import BenchDataset
@@ -111,10 +112,11 @@ class BenchDataModule(NonGeoDataModule):
             keys.append('input' if interpolation == 'bilinear' else 'mask')
         augmentation = rotation_and_flips(*keys) if task.has_label_maps else flips(*keys)
         steps = (self.mean, self.std, size)
-        self.train_aug = Preprocess(
-            *steps, augmentation if augment else None, task.clip, interpolation
-        )
-        self.aug = Preprocess(*steps, None, task.clip, interpolation)
+        rest = (task.clip, interpolation, task.grid_size)
+        self.train_aug = Preprocess(*steps, augmentation if augment else None, *rest)
+        self.aug = Preprocess(*steps, None, *rest)
+        if task.grid_size is not None:
+            self.collate_fn = CollateOnGrid(task.grid_size)
 
     def _options(self) -> dict[str, object]:
         """Return further arguments of the dataset."""

@@ -129,7 +129,7 @@ class _SeriesDataModule(BenchDataModule):
         super().__init__(root, **settings)
 
     def _options(self) -> dict[str, object]:
-        return {'mode': self.mode}
+        return {'mode': self.mode, 'native': True}
 
 
 class CopernicusBenchLC100ClsS3DataModule(_SeriesDataModule):
@@ -219,7 +219,7 @@ class CopernicusBenchBiomassS3DataModule(BenchDataModule):
         super().__init__(root, **settings)
 
     def _options(self) -> dict[str, object]:
-        return {'mode': self.mode}
+        return {'mode': self.mode, 'native': True}
 
     def _published(self) -> bool:
         return self.published_gsd

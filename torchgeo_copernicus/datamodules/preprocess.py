@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torchgeo_copernicus.compat import Sample
+from torchgeo_copernicus.datasets.bench.reading import enlarge
 from torchgeo_copernicus.datasets.bench.task import IGNORE_INDEX
 
 # Share of a pixel that may come from where no target is; above rounding, below any real pixel.
@@ -38,6 +39,7 @@ class Preprocess(nn.Module):
         augmentation: K.AugmentationSequential | None = None,
         clip: tuple[float, float] | None = None,
         interpolation: Literal['nearest', 'bilinear'] = 'nearest',
+        grid_size: int | None = None,
     ) -> None:
         """Set the steps.
 
@@ -48,6 +50,8 @@ class Preprocess(nn.Module):
             augmentation: Random geometric operations on images, or on images and label maps.
             clip: Range that values are clipped to first; NaN becomes its upper end.
             interpolation: How a regression's target is resized; classes never are interpolated.
+            grid_size: Side (px) of the labels' grid, to which images are brought first with cubic
+                interpolation; None when they have it.
         """
         super().__init__()
         self.register_buffer('mean', mean[..., None, None], persistent=False)
@@ -56,6 +60,7 @@ class Preprocess(nn.Module):
         self.augmentation = augmentation
         self.clip = clip
         self.interpolation = interpolation
+        self.grid_size = grid_size
 
     def forward(self, batch: Sample) -> Sample:
         """Return the batch with normalised images and label maps to match.
@@ -83,6 +88,8 @@ class Preprocess(nn.Module):
         }
 
     def _normalised(self, image: Tensor) -> Tensor:
+        if self.grid_size is not None:
+            image = enlarge(image, self.grid_size)
         if self.clip is not None:
             low, high = self.clip
             image = image.clamp(low, high).nan_to_num(high)

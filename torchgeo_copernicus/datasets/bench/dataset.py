@@ -26,7 +26,7 @@ from torchgeo_copernicus.datasets.bench.locate import locate
 from torchgeo_copernicus.datasets.bench.picture import draw
 from torchgeo_copernicus.datasets.bench.reading import class_labels, enlarge, measured, nearest
 from torchgeo_copernicus.datasets.bench.task import BenchTask, Split
-from torchgeo_copernicus.datasets.raster import Raster, read_raster
+from torchgeo_copernicus.datasets.raster import Raster, read_raster, reading_several
 from torchgeo_copernicus.metadata import acquisition_metadata
 from torchgeo_copernicus.sensors import OLCI_SCALE, S3_OLCI
 
@@ -59,6 +59,8 @@ class BenchDataset(CopernicusBenchBase):
     dates: int | None = None
     #: Whether a sample may have fewer dates, and says so with `valid`.
     padded: bool = False
+    #: Whether images are left as stored, to be brought to the labels' grid in batches.
+    native: bool = False
 
     def __init__(
         self,
@@ -107,7 +109,9 @@ class BenchDataset(CopernicusBenchBase):
         if not self.names:
             raise ValueError(f'{self.split_file} lists no sample.')
         self._check_presence()
-        self.size = tuple(self._load(self.names[0])['image'].shape[-2:])
+        first = self._load(self.names[0])['image']
+        grid = self.task.grid_size
+        self.size = tuple(first.shape[-2:]) if grid is None else (grid, grid)
 
     def _find(self) -> None:
         """Make sure that the files are there, and set where.
@@ -156,14 +160,14 @@ class BenchDataset(CopernicusBenchBase):
             ValueError: If a file is damaged or does not fit the task; names the file.
         """
         name = self.names[index]
-        sample = self._load(name)
+        with reading_several():
+            sample = self._load(name) | self._target(name)
         image: Tensor = sample['image']
-        if image.shape[-2:] != self.size:
+        if image.shape[-2:] != self.size and not self.native:
             raise ValueError(
                 f'{sample["filename"]} is {list(image.shape[-2:])} px, the other images '
                 f'{list(self.size)} px.'
             )
-        sample |= self._target(name)
         return sample if self.transforms is None else self.transforms(sample)
 
     def target(self, index: int) -> Tensor:
@@ -183,6 +187,8 @@ class BenchDataset(CopernicusBenchBase):
         if self.dates is None:
             ((image, metadata),) = frames
             return {'image': image, 'metadata': metadata, 'filename': str(paths[0])}
+        if self.task.grid_size is not None and len({image.shape for image, _ in frames}) > 1:
+            frames = [(enlarge(image, self.task.grid_size), when) for image, when in frames]
         frames += [frames[-1]] * (self.dates - len(frames))
         sample: Sample = {
             'image': torch.stack([image for image, _ in frames]),
@@ -200,10 +206,10 @@ class BenchDataset(CopernicusBenchBase):
         # One value tells for nearly all images; the whole is looked at only where it is NaN.
         if bool(image[0, 0, 0].isnan()) and bool(image.isnan().all()):
             raise ValueError(f'{path} holds nothing but NaN; remove it from the split file.')
-        if self.task.grid_size is not None:
-            image = enlarge(image, self.task.grid_size)
         if self._scale is not None:
             image = image * self._scale
+        if self.task.grid_size is not None and not self.native:
+            image = enlarge(image, self.task.grid_size)
         return image, self._metadata(path, raster)
 
     def _metadata(self, path: Path, raster: Raster) -> Tensor:

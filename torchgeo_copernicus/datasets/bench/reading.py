@@ -23,14 +23,15 @@ _UNKNOWN = np.iinfo(np.int16).min
 
 
 def enlarge(values: Tensor, size: int) -> Tensor:
-    """Resize `[C, H, W]` to `[C, size, size]` with cubic interpolation.
+    """Resize `[..., H, W]` to `[..., size, size]` with cubic interpolation.
 
     No data (NaN) becomes 0 before, as published: it would spread otherwise.
     """
-    if values.shape[1:] == (size, size):
+    if values.shape[-2:] == (size, size):
         return values
-    filled = values.nan_to_num(0.0, posinf=0.0, neginf=0.0)[None]
-    return F.interpolate(filled, (size, size), mode='bicubic', align_corners=False)[0]
+    planes = values.reshape(1, -1, *values.shape[-2:]).nan_to_num(0.0, posinf=0.0, neginf=0.0)
+    resized = F.interpolate(planes, (size, size), mode='bicubic', align_corners=False)
+    return resized.reshape(*values.shape[:-2], size, size)
 
 
 def nearest(labels: NDArray[np.generic], size: int | None) -> NDArray[np.generic]:

@@ -24,6 +24,7 @@ class Sentinel3Series(BenchDataset):
         root: Path | str = 'data',
         split: Split = 'train',
         mode: Mode = 'static',
+        native: bool = False,
         **reading: Unpack[Reading],
     ) -> None:
         """Find the data.
@@ -33,6 +34,9 @@ class Sentinel3Series(BenchDataset):
             split: `train`, `val` or `test`.
             mode: `static` for the one image the benchmark uses, or `time-series` for all of a place, by
                 date and filled up to four by repeating the last; `valid` tells which are repetitions.
+            native: Leave images at 300 m as they are stored, a few of them smaller than others, instead
+                of bringing them to the labels' grid: nine times less to move. The datamodule does so,
+                and enlarges whole batches.
             **reading: `bands`, `transforms`, `download` and `checksum`, see `BenchDataset`.
 
         Raises:
@@ -41,6 +45,7 @@ class Sentinel3Series(BenchDataset):
         """
         one_of('mode', mode, Mode)
         self.mode = mode
+        self.native = native
         self.dates = DATES if mode == 'time-series' else None
         super().__init__(root, split, **reading)
 
