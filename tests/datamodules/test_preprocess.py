@@ -216,3 +216,220 @@ def test_types_are_kept_and_one_sample_is_a_batch_too() -> None:
     batch = step({'image': image, 'mask': labels_like(image)})
     assert (batch['image'].shape, batch['image'].dtype) == ((1, 1, 48, 48), torch.float32)
     assert (batch['mask'].shape, batch['mask'].dtype) == ((1, 48, 48), torch.int64)
+
+
+def step(size: int, augmentation: Any = None, target: Any = 'nearest') -> Preprocess:
+    """Preprocessing that changes no value."""
+    zero, one = torch.tensor([0.0]), torch.tensor([1.0])
+    return Preprocess(zero, one, size, augmentation, interpolation=target)
+
+
+def turn(degrees: float, *keys: str) -> K.AugmentationSequential:
+    rotation = K.RandomRotation(degrees=(degrees, degrees), p=1.0, align_corners=True)
+    return K.AugmentationSequential(rotation, data_keys=list(keys))
+
+
+# Interpolation of the target -> data keys of its augmentation, as the datamodules choose them.
+TARGETS = {'nearest': ('input', 'mask'), 'bilinear': ('input', 'input')}
+EVERY_TARGET = pytest.mark.parametrize('interpolation', TARGETS)
+
+
+@pytest.mark.parametrize('name', OPERATIONS)
+@pytest.mark.parametrize('size', [48, 64])
+def test_all_dates_and_bands_of_a_sample_move_alike(name: str, size: int) -> None:
+    pattern = blobs(6, 48)
+    # Every plane is the pattern times a number of its own.
+    factors = torch.tensor([[1.0, 2.0], [-3.0, 0.5], [5.0, -1.0]])[:, :, None, None]
+    series = pattern[:, None] * factors
+    torch.manual_seed(5)
+    out = step(size, OPERATIONS[name]())({'image': series, 'mask': labels_like(pattern)})['image']
+    assert out.shape == (6, 3, 2, size, size)
+    torch.testing.assert_close(out, out[:, :1, :1] * factors, atol=1e-4, rtol=1e-4)
+    # The samples do move, and not all alike.
+    still = step(size)({'image': series})['image']
+    moved = [not torch.allclose(a, b, atol=1e-3) for a, b in zip(out, still, strict=True)]
+    assert any(moved)
+    if name == 'published':
+        assert len({tuple(image[0, 0].flatten()[:9].tolist()) for image in out}) > 2
+
+
+@pytest.mark.parametrize(
+    'augment', [segmentation, OPERATIONS['horizontal flip']], ids=['published', 'flip']
+)
+def test_a_mark_in_each_date_stays_under_its_label(augment: Any) -> None:
+    series = torch.zeros(8, 4, 2, 40, 40)
+    mask = torch.zeros(8, 40, 40, dtype=torch.int64)
+    series[..., 22:27, 8:13] = 1.0
+    mask[:, 22:27, 8:13] = 3
+    torch.manual_seed(1)
+    out = step(40, augment())({'image': series, 'mask': mask})
+    places = set()
+    for image, labels in zip(out['image'], out['mask'], strict=True):
+        rows, columns = (labels == 3).nonzero().float().mean(0).tolist()
+        grid = torch.arange(40.0)
+        for plane in image.flatten(0, 1):
+            assert (plane.sum(1) @ grid / plane.sum()).item() == pytest.approx(rows, abs=0.6)
+            assert (plane.sum(0) @ grid / plane.sum()).item() == pytest.approx(columns, abs=0.6)
+        places.add((round(rows), round(columns)))
+    if augment is segmentation:
+        assert len(places) > 3
+    else:
+        assert places == {(24, 29)}
+
+
+def test_a_series_is_flipped_in_classification_too_and_keeps_its_dates_apart() -> None:
+    series = torch.randn(32, 3, 2, 8, 8)
+    torch.manual_seed(0)
+    out = step(8, classification())({'image': series})['image']
+    found = set()
+    for before, after in zip(series, out, strict=True):
+        candidates = {axes: before.flip(axes) for axes in ((), (2,), (3,), (2, 3))}
+        matches = [axes for axes, flipped in candidates.items() if torch.equal(flipped, after)]
+        assert len(matches) == 1
+        found.add(matches[0])
+    assert len(found) == 4
+
+
+def test_each_date_has_its_own_statistics_and_one_pair_serves_all() -> None:
+    series = torch.rand(2, 3, 2, 4, 4)
+    mean = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    std = torch.tensor([[1.0, 2.0], [4.0, 8.0], [16.0, 32.0]])
+    out = Preprocess(mean, std, 4)({'image': series})['image']
+    for date in range(3):
+        for band in range(2):
+            wanted = (series[:, date, band] - mean[date, band]) / std[date, band]
+            torch.testing.assert_close(out[:, date, band], wanted)
+    shared = Preprocess(mean[0], std[0], 4)({'image': series})['image']
+    wanted = (series - mean[0][:, None, None]) / std[0][:, None, None]
+    torch.testing.assert_close(shared, wanted)
+
+
+def test_clipping_comes_before_normalisation_and_what_is_missing_becomes_the_upper_end() -> None:
+    values = [-1.0, 0.0, 0.1, 0.15, 0.2, torch.nan, torch.inf, -torch.inf]
+    image = torch.tensor(values).view(1, 1, 1, 8).expand(1, 1, 8, 8)
+    clipped = Preprocess(torch.tensor([0.1]), torch.tensor([0.05]), 8, clip=(0.0, 0.15))
+    out = clipped({'image': image})['image'][0, 0, 0]
+    torch.testing.assert_close(out, torch.tensor([-2.0, -2.0, 0.0, 1.0, 1.0, 1.0, 1.0, -2.0]))
+
+
+def holes(n: int = 6, size: int = 32) -> Tensor:
+    """Targets `[N, size, size]` that differ everywhere, with blocks of NaN."""
+    target = blobs(n, size)[:, 0] * 100 + 500
+    target[:, 4:12, 6:20] = torch.nan
+    target[:, -5:, :3] = torch.nan
+    return target
+
+
+@EVERY_TARGET
+@pytest.mark.parametrize(
+    ('operation', 'axis'), [(K.RandomHorizontalFlip, 2), (K.RandomVerticalFlip, 1)]
+)
+def test_a_flip_moves_target_values_and_holes_and_changes_none(
+    interpolation: str, operation: Any, axis: int
+) -> None:
+    target = holes()
+    flip = K.AugmentationSequential(operation(p=1.0), data_keys=list(TARGETS[interpolation]))
+    out = step(32, flip, interpolation)({'image': blobs(6, 32), 'mask': target})
+    torch.testing.assert_close(out['mask'], target.flip(axis), equal_nan=True, rtol=0, atol=0)
+    torch.testing.assert_close(out['image'], blobs(6, 32).flip(axis + 1))
+
+
+@EVERY_TARGET
+@pytest.mark.parametrize('degrees', [90.0, -90.0, 180.0])
+def test_a_quarter_turn_moves_target_and_image_the_same_way(
+    interpolation: str, degrees: float
+) -> None:
+    image = blobs(2, 33)
+    target = image[:, 0] * 100 + 500
+    target[:, 4:10, 3:20] = torch.nan
+    out = step(33, turn(degrees, *TARGETS[interpolation]), interpolation)(
+        {'image': image, 'mask': target}
+    )
+    known = out['mask'].isfinite()
+    # Of 33 x 33 pixels 102 are holes, wherever they are turned to; a rim may be lost to rounding.
+    assert known.float().mean().item() == pytest.approx(1 - 102 / 1089, abs=0.04)
+    wanted = out['image'][:, 0] * 100 + 500
+    torch.testing.assert_close(out['mask'][known], wanted[known], rtol=0, atol=0.1)
+    quarter = torch.rot90(target, round(degrees / 90), (1, 2))
+    inside = known & quarter.isfinite()
+    assert inside.float().mean() > 0.85
+    torch.testing.assert_close(out['mask'][inside], quarter[inside], rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize('size', [64, 96, 16])
+def test_a_hole_does_not_spread_when_a_target_takes_the_nearest_value(size: int) -> None:
+    target = holes()
+    out = step(size)({'image': blobs(6, 32), 'mask': target})['mask']
+    assert out.shape == (6, size, size)
+    where = torch.arange(size) * 32 // size
+    wanted = target[:, where][:, :, where]
+    torch.testing.assert_close(out, wanted, equal_nan=True, rtol=0, atol=0)
+
+
+def test_a_hole_spreads_by_less_than_a_pixel_when_a_target_is_interpolated() -> None:
+    target = holes()
+    out = step(63, target='bilinear')({'image': blobs(6, 32), 'mask': target})['mask']
+    # Every second pixel is one of the input, on which nothing is mixed in.
+    torch.testing.assert_close(out[:, ::2, ::2], target, equal_nan=True, rtol=1e-5, atol=1e-3)
+    # Between two pixels both must be known.
+    both = (target[:, :, 1:] + target[:, :, :-1]) / 2
+    torch.testing.assert_close(out[:, ::2, 1::2], both, equal_nan=True, rtol=1e-5, atol=1e-3)
+
+
+@EVERY_TARGET
+def test_rotation_pads_a_target_with_nan_and_neither_0_nor_the_mean(interpolation: str) -> None:
+    out = step(64, turn(45.0, *TARGETS[interpolation]), interpolation)(
+        {'image': torch.ones(2, 1, 64, 64), 'mask': torch.full((2, 64, 64), 4654.0)}
+    )['mask']
+    for row, column in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        assert out[:, row, column].isnan().all()
+    assert out[:, 32, 32].isfinite().all()
+    # An octagon remains, in which nothing fades towards 0.
+    known = out[out.isfinite()]
+    assert known.numel() / out.numel() == pytest.approx(0.828, abs=0.05)
+    torch.testing.assert_close(known, torch.full_like(known, 4654.0), rtol=1e-3, atol=0)
+
+
+@EVERY_TARGET
+@pytest.mark.parametrize('value', [0.0, -3.5, 4654.2632, 1e9])
+@pytest.mark.parametrize('size', [24, 56])
+def test_a_target_that_is_one_number_stays_that_number(
+    interpolation: str, value: float, size: int
+) -> None:
+    target = torch.full((8, 32, 32), value)
+    target[torch.rand(8, 32, 32, generator=torch.Generator().manual_seed(0)) < 0.1] = torch.nan
+    augment = rotation_and_flips(*TARGETS[interpolation])
+    torch.manual_seed(2)
+    out = step(size, augment, interpolation)({'image': blobs(8, 32), 'mask': target})['mask']
+    assert out.dtype == torch.float32
+    known = out.isfinite()
+    assert known.flatten(1).any(dim=1).all()
+    assert not known.all()
+    torch.testing.assert_close(out[known], torch.full_like(out[known], value), rtol=1.1e-3, atol=0)
+
+
+@EVERY_TARGET
+@pytest.mark.parametrize('size', [17, 32, 96])
+def test_without_rotation_a_target_without_holes_gets_none(interpolation: str, size: int) -> None:
+    target = blobs(8, 32)[:, 0] * 1000
+    out = step(size, flips(*TARGETS[interpolation]), interpolation)(
+        {'image': blobs(8, 32), 'mask': target}
+    )['mask']
+    assert out.isfinite().all()
+    assert target.min() - 1e-2 <= out.min()
+    assert out.max() <= target.max() + 1e-2
+
+
+@EVERY_TARGET
+def test_infinite_targets_and_targets_without_any_value_are_unknown(interpolation: str) -> None:
+    target = torch.ones(3, 16, 16)
+    target[0, 4:8, 4:8] = torch.inf
+    target[1, 4:8, 4:8] = -torch.inf
+    target[2] = torch.nan
+    augment = rotation_and_flips(*TARGETS[interpolation])
+    torch.manual_seed(0)
+    out = step(24, augment, interpolation)({'image': blobs(3, 16), 'mask': target})['mask']
+    assert not out.isinf().any()
+    assert out[:2].isfinite().flatten(1).any(dim=1).all()
+    assert out[2].isnan().all()
+    assert out[out.isfinite()].sub(1).abs().max() < 1.1e-3

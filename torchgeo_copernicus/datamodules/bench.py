@@ -139,12 +139,6 @@ class BenchDataModule(NonGeoDataModule):
     @property
     def task(self) -> BenchTask:
         """The declaration, a variant of it where options ask for one."""
-        for name in ('train_dataset', 'val_dataset', 'test_dataset', 'predict_dataset'):
-            dataset = getattr(self, name, None)
-            if isinstance(dataset, Subset):
-                dataset = dataset.dataset
-            if isinstance(dataset, BenchDataset):
-                return dataset.task
         return self.dataset_type.task
 
     def prepare_data(self) -> None:

@@ -21,13 +21,14 @@ from torchgeo_copernicus.datasets.bench import (
     CopernicusBenchLC100ClsS3,
     CopernicusBenchLC100SegS3,
     CopernicusBenchLCZS2,
+    cloud_s3,
 )
 from torchgeo_copernicus.datasets.bench.air_quality import Mode as AirQualityMode
-from torchgeo_copernicus.datasets.bench.cloud_s3 import Mode as CloudMode
-from torchgeo_copernicus.datasets.bench.cloud_s3 import Naming
-from torchgeo_copernicus.datasets.bench.eurosat import ClassOrder
+from torchgeo_copernicus.datasets.bench.dataset import one_of
+from torchgeo_copernicus.datasets.bench.eurosat import ClassOrder, with_order
 from torchgeo_copernicus.datasets.bench.flood_s1 import Mode as FloodMode
 from torchgeo_copernicus.datasets.bench.sentinel3_series import Mode as SeriesMode
+from torchgeo_copernicus.datasets.bench.task import BenchTask
 from torchgeo_copernicus.sensors import Statistics
 
 
@@ -45,8 +46,8 @@ class CopernicusBenchCloudS3DataModule(BenchDataModule):
     def __init__(
         self,
         root: str = 'data',
-        mode: CloudMode = 'multi',
-        naming: Naming = 'official',
+        mode: cloud_s3.Mode = 'multi',
+        naming: cloud_s3.Naming = 'official',
         **settings: Unpack[Settings],
     ) -> None:
         """Set up the splits.
@@ -62,6 +63,11 @@ class CopernicusBenchCloudS3DataModule(BenchDataModule):
 
     def _options(self) -> dict[str, object]:
         return {'mode': self.mode, 'naming': self.naming}
+
+    @property
+    def task(self) -> BenchTask:
+        """The declaration for the masks and names chosen."""
+        return cloud_s3.variant(self.mode, self.naming)
 
 
 class _EuroSATDataModule(BenchDataModule):
@@ -85,6 +91,11 @@ class _EuroSATDataModule(BenchDataModule):
 
     def _options(self) -> dict[str, object]:
         return {'class_order': self.class_order}
+
+    @property
+    def task(self) -> BenchTask:
+        """The declaration with the classes in the order chosen."""
+        return with_order(self.dataset_type.task, self.class_order)
 
 
 class CopernicusBenchEuroSATS1DataModule(_EuroSATDataModule):
@@ -177,6 +188,7 @@ class CopernicusBenchFloodS1DataModule(BenchDataModule):
                 the means by a slip; else like the images before it.
             **settings: See `BenchDataModule`.
         """
+        one_of('mode', mode, FloodMode)
         self.mode, self.published_std = mode, published_std
         super().__init__(root, **settings)
 

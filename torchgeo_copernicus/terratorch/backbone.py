@@ -181,6 +181,8 @@ class CopernicusFMBackbone(nn.Module):
                 vectors = (vectors if vectors.ndim == 3 else vectors[:, None]).expand(-1, dates, -1)
                 vectors = vectors.flatten(0, 1)
             maps = self._encode(images.flatten(0, 1), vectors)
+            if valid is not None and len(valid) == 1:  # Tiles of one series.
+                valid = valid.expand(len(images), -1)
             return [fuse(m.reshape(-1, dates, *m.shape[1:]), self.series, valid) for m in maps]
         if self.series is not None or images.ndim == 5:
             raise ValueError(

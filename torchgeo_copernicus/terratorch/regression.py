@@ -88,7 +88,8 @@ class BenchRegressionTask(PublishedProtocol, PixelwiseRegressionTask):  # type: 
         if not target_std > 0:
             raise ValueError(f'target_std must be positive, got {target_std}.')
         for name in ('ignore_index', 'var_weights', 'custom_loss', 'custom_loss_kwargs'):
-            if kwargs.get(name) not in (None, False):
+            value = kwargs.get(name)
+            if value is not None and value is not False:
                 raise ValueError(f'{name} has no effect here: NaN marks what is unknown.')
         self.target_mean = target_mean
         self.target_std = target_std

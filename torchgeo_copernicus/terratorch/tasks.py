@@ -103,13 +103,16 @@ class CopernicusEmbeddingTask(EmbeddingGenerationTask):  # type: ignore[misc]
     """
 
     _metadata: Tensor | None = None
+    _valid: Tensor | None = None
 
     def predict_step(self, batch: Sample) -> None:
         """Write the embeddings of a batch."""
-        self._metadata = batch.get('metadata')
-        super().predict_step({key: value for key, value in batch.items() if key != 'metadata'})
+        self._metadata, self._valid = batch.get('metadata'), batch.get('valid')
+        rest = {key: value for key, value in batch.items() if key not in ('metadata', 'valid')}
+        super().predict_step(rest)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the embeddings of images, with the metadata of the present batch."""
-        out: list[Tensor] = self.model(x, metadata=self._metadata)
+        series = {} if self._valid is None else {'valid': self._valid}
+        out: list[Tensor] = self.model(x, metadata=self._metadata, **series)
         return out

@@ -49,6 +49,21 @@ _BINARY = replace(CLOUD_S3, classes=('Clear', 'Cloud'), colors=CLOUD_S3.colors[:
 _TORCHGEO_NAMES = ('Clear', 'Cloud-Ambiguous', 'Cloud-Sure', 'Cloud Shadow', 'Snow/Ice')
 
 
+def variant(mode: Mode, naming: Naming) -> BenchTask:
+    """Return the declaration for a choice of masks and names.
+
+    Raises:
+        ValueError: If a choice is unknown, or the names are not of these masks.
+    """
+    one_of('mode', mode, Mode)
+    one_of('naming', naming, Naming)
+    if mode == 'binary' and naming == 'torchgeo':
+        raise ValueError("naming='torchgeo' swaps two of the five classes of mode='multi'.")
+    if mode == 'binary':
+        return _BINARY
+    return CLOUD_S3 if naming == 'official' else replace(CLOUD_S3, classes=_TORCHGEO_NAMES)
+
+
 class CopernicusBenchCloudS3(BenchDataset):
     """Cloud-S3 of Copernicus-Bench.
 
@@ -95,14 +110,7 @@ class CopernicusBenchCloudS3(BenchDataset):
             DatasetNotFoundError: If the data is not there and *download* is False.
             ValueError: If an argument is unknown, or files are missing or damaged.
         """
-        one_of('mode', mode, Mode)
-        one_of('naming', naming, Naming)
-        if mode == 'binary' and naming == 'torchgeo':
-            raise ValueError("naming='torchgeo' swaps two of the five classes of mode='multi'.")
-        if mode == 'binary':
-            self.task = _BINARY
-        elif naming == 'torchgeo':
-            self.task = replace(CLOUD_S3, classes=_TORCHGEO_NAMES)
+        self.task = variant(mode, naming)
         self.mode = mode
         super().__init__(root, split, **reading)
 

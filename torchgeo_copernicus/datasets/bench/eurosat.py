@@ -88,6 +88,16 @@ _TORCHGEO_ORDER = (
 )
 
 
+def with_order(task: BenchTask, class_order: ClassOrder) -> BenchTask:
+    """Return a declaration with its classes in an order.
+
+    Raises:
+        ValueError: If the order is unknown.
+    """
+    one_of('class_order', class_order, ClassOrder)
+    return task if class_order == 'alphabetical' else replace(task, classes=_TORCHGEO_ORDER)
+
+
 class _EuroSAT(BenchDataset):
     """Reads chips from a folder for each class."""
 
@@ -110,9 +120,7 @@ class _EuroSAT(BenchDataset):
             DatasetNotFoundError: If the data is not there and *download* is False.
             ValueError: If an argument is unknown, or files are missing or damaged.
         """
-        one_of('class_order', class_order, ClassOrder)
-        if class_order == 'torchgeo':
-            self.task = replace(self.task, classes=_TORCHGEO_ORDER)
+        self.task = with_order(self.task, class_order)
         super().__init__(root, split, **reading)
 
     def _listed(self) -> list[str]:

@@ -87,8 +87,8 @@ class Sentinel3Series(BenchDataset):
             raise ValueError(
                 f'{folder} holds {len(names)} images, wanted 1 to {DATES}. {self._advice()}'
             )
-        # The date comes after the satellite, whose letter must not decide.
-        return sorted(names, key=lambda name: (str(self._date(folder / name)), name))
+        # Date and time come after the satellite, whose letter must not decide.
+        return sorted(names, key=lambda name: (str(self._date(folder / name)), name.split('_')[1:]))
 
     def _image_paths(self, name: str) -> list[Path]:
         return [self.folder / 's3_olci' / name / file for file in self._files[name]]
