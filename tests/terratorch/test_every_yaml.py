@@ -97,7 +97,9 @@ def test_a_yaml_trains_validates_tests_and_predicts(
         ('test', checkpoint),
         ('predict', [*checkpoint, '--predict_output_dir', str(maps)]),
     ):
-        monkeypatch.setattr(sys, 'argv', ['terratorch', stage, *overrides(name, root, tmp_path), *more])
+        monkeypatch.setattr(
+            sys, 'argv', ['terratorch', stage, *overrides(name, root, tmp_path), *more]
+        )
         cli = build_lightning_cli()
         if stage == 'fit':
             assert cli.trainer.global_step == 2
