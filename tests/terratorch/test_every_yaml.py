@@ -6,11 +6,13 @@ import csv
 import json
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 import yaml
 
 from torchgeo_copernicus.datasets import TASKS, write_sample
@@ -34,6 +36,15 @@ METRICS = {
 
 def task_of(name: str) -> str:
     return max((task for task in TASKS if task in name), key=len)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads take longer on small images than one, much longer beside other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope='module')

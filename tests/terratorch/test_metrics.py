@@ -345,6 +345,16 @@ def test_a_step_does_not_forget_the_known_values_of_the_steps_before() -> None:
     assert metric.compute().item() == pytest.approx(whole, rel=1e-5)
 
 
+def test_a_step_with_one_known_pixel_neither_fails_nor_forgets() -> None:
+    metric, batches = KnownOnly(R2Score()), values(3)
+    fed(metric, batches)
+    target = torch.full((1, 6, 6), torch.nan)
+    target[0, 1, 1] = 3.0
+    batches.append((torch.zeros(1, 6, 6), target))
+    assert metric(*batches[-1]).isnan()
+    assert metric.compute().item() == pytest.approx(r2_score(*flat(batches)[::-1]), abs=1e-4)
+
+
 def test_known_only_follows_its_device_and_type() -> None:
     metric = KnownOnly(MeanSquaredError()).to('cpu')
     assert fed(metric, values(2)).compute().dtype == torch.float32

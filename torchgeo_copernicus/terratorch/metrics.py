@@ -72,11 +72,12 @@ class KnownOnly(WrapperMetric):
             self.metric.update(preds[known], target[known])
 
     def forward(self, preds: Tensor, target: Tensor) -> Tensor:
-        """Add a batch and return its metric; NaN when nothing of it is known."""
+        """Add a batch and return its metric; NaN when less than two values of it are known."""
         known = target.isfinite()
-        self.count.update(known.sum())
-        if not bool(known.any()):
+        if int(known.sum()) < 2:
+            self.update(preds, target)
             return torch.tensor(torch.nan)
+        self.count.update(known.sum())
         value: Tensor = self.metric(preds[known], target[known])
         return value
 
