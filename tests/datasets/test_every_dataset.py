@@ -1,5 +1,6 @@
 """What all 15 datasets, in all their modes, have to do alike."""
 
+import copy
 import multiprocessing
 import pickle
 import random
@@ -281,8 +282,8 @@ def test_a_target_is_that_of_the_sample_and_not_transformed(root: Path, case: Ca
 @EVERY
 def test_changing_a_sample_does_not_change_the_dataset(root: Path, case: Case) -> None:
     dataset = case.open(root, 'test')
-    wanted = dataset[0]
-    changed = dataset[0]
+    # A copy, or what is wanted would change as well.
+    wanted, changed = copy.deepcopy(dataset[0]), dataset[0]
     for key in ('image', case.key, 'metadata'):
         changed[key].fill_(1)
     assert same(dataset[0], wanted)
@@ -416,11 +417,11 @@ def test_a_dataset_survives_pickling_with_all_that_was_asked_for(
     root: Path, opened: Opened, pair: Callable[[Case], list[Sample]], case: Case
 ) -> None:
     dataset = opened(case)
-    copy = pickle.loads(pickle.dumps(dataset))
+    travelled = pickle.loads(pickle.dumps(dataset))
     for name in ('names', 'bands', 'split', 'dates', 'task', 'classes', 'size', 'root', 'folder'):
-        assert getattr(copy, name) == getattr(dataset, name)
-    assert same(copy[0], pair(case)[0])
-    assert len(copy) == len(dataset)
+        assert getattr(travelled, name) == getattr(dataset, name)
+    assert same(travelled[0], pair(case)[0])
+    assert len(travelled) == len(dataset)
 
 
 # One spawned process for all: each imports everything anew, which takes seconds.

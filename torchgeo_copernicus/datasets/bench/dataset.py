@@ -189,6 +189,9 @@ class BenchDataset(CopernicusBenchBase):
             return {'image': image, 'metadata': metadata, 'filename': str(paths[0])}
         if self.task.grid_size is not None and len({image.shape for image, _ in frames}) > 1:
             frames = [(enlarge(image, self.task.grid_size), when) for image, when in frames]
+        if len({image.shape for image, _ in frames}) > 1:
+            sizes = [list(image.shape[1:]) for image, _ in frames]
+            raise ValueError(f'{paths[0]} and the other dates of its place are {sizes} px.')
         frames += [frames[-1]] * (self.dates - len(frames))
         sample: Sample = {
             'image': torch.stack([image for image, _ in frames]),
@@ -309,7 +312,11 @@ class BenchDataset(CopernicusBenchBase):
             raise ValueError(
                 f'{path} is missing, so {self.folder} is half extracted. {self._advice()}'
             )
-        lines = (line.strip() for line in path.read_text(encoding='utf-8').splitlines())
+        try:
+            text = path.read_text(encoding='utf-8')
+        except UnicodeDecodeError as error:
+            raise ValueError(f'{path} is no text ({error}). {self._advice()}') from error
+        lines = (line.strip() for line in text.splitlines())
         return [line for line in lines if line]
 
     def _listed(self) -> list[str]:

@@ -101,7 +101,8 @@ class CopernicusBenchLC100ClsS3(Sentinel3Series):
 
     def _places(self) -> list[str]:
         self._lines(self.split_file)  # Says so if it is not there.
-        table = read_label_table(self.split_file, self.task.classes, others=('place',))
+        codes = [str(code) for code in LC100SEG_S3.codes]
+        table = read_label_table(self.split_file, self.task.classes, ('place',), codes)
         places = [place.strip() for place in table.others['place']]
         self._labels = dict(zip(places, table.labels, strict=True))
         if len(self._labels) < len(places):

@@ -158,7 +158,12 @@ class CopernicusBenchLCZS2(BenchDataset):
         return {key: value for key, value in self.__dict__.items() if key != '_file'}
 
     def _load(self, name: str) -> Sample:
-        stored = torch.from_numpy(self._open()['sen2'][int(name)]).float()
+        try:
+            stored = torch.from_numpy(self._open()['sen2'][int(name)]).float()
+        except OSError as error:
+            raise ValueError(
+                f'{self.split_file}: image {name} cannot be read ({error}).'
+            ) from error
         image = stored[..., self.band_indices].permute(2, 0, 1).contiguous()
         size = (image.shape[1], image.shape[2])
         metadata = acquisition_metadata(None, None, size, None, gsd_m=self.task.sensor.gsd_m)

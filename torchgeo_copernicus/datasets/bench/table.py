@@ -24,13 +24,16 @@ class LabelTable:
     labels: Tensor
 
 
-def read_label_table(path: Path, classes: Sequence[str], others: Sequence[str]) -> LabelTable:
+def read_label_table(
+    path: Path, classes: Sequence[str], others: Sequence[str], codes: Sequence[str] = ()
+) -> LabelTable:
     """Read a CSV file with a header: some columns of text, then one column for each class.
 
     Args:
         path: The file.
         classes: Classes in the order of their columns. The names in the header may be others, such as
             codes; where they are the classes, they have to be in this order.
+        codes: What the header may call the classes, in their order.
         others: Names to give to the first columns.
 
     Raises:
@@ -48,8 +51,12 @@ def read_label_table(path: Path, classes: Sequence[str], others: Sequence[str]) 
         )
     cells = table.iloc[:, len(others) :]
     header = [str(name) for name in cells.columns]
-    if sorted(header) == sorted(classes) and header != list(classes):
-        raise ValueError(f'{path} has the classes in another order: {header}.')
+    # pandas makes a second "0" of a header "0.1".
+    if {name.split('.')[0] for name in header} <= {'0', '1'}:
+        raise ValueError(f'{path} has no header: its first line is a sample.')
+    for names in (list(classes), list(codes)):
+        if sorted(header) == sorted(names) and header != names:
+            raise ValueError(f'{path} has the classes in another order: {header}.')
     if not bool(cells.isin(['0', '1']).all(axis=None)):
         bad = cells.to_numpy()[~cells.isin(['0', '1']).to_numpy()][0]
         raise ValueError(f'{path} holds the label {bad!r}; allowed are 0 and 1.')
