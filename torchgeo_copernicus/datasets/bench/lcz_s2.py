@@ -89,6 +89,8 @@ class CopernicusBenchLCZS2(BenchDataset):
     task = LCZ_S2
 
     _file: h5py.File | None = None
+    # Looked up once: by name it takes a tenth of the time of a sample.
+    _images: h5py.Dataset
     _owner = 0
 
     @classmethod
@@ -150,21 +152,24 @@ class CopernicusBenchLCZS2(BenchDataset):
                 raise ValueError(
                     f'{self.split_file} cannot be read ({error}); it is cut off or no HDF5 file.'
                 ) from error
+            self._images = self._file.get('sen2')
             self._owner = os.getpid()
         return self._file
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the open file behind: another process opens its own."""
-        return {key: value for key, value in self.__dict__.items() if key != '_file'}
+        left = ('_file', '_images')
+        return {key: value for key, value in self.__dict__.items() if key not in left}
 
     def _load(self, name: str) -> Sample:
         try:
-            stored = torch.from_numpy(self._open()['sen2'][int(name)]).float()
+            self._open()
+            stored = torch.from_numpy(self._images[int(name)])
         except OSError as error:
             raise ValueError(
                 f'{self.split_file}: image {name} cannot be read ({error}).'
             ) from error
-        image = stored[..., self.band_indices].permute(2, 0, 1).contiguous()
+        image = stored.permute(2, 0, 1)[self.band_indices].float().contiguous()
         size = (image.shape[1], image.shape[2])
         metadata = acquisition_metadata(None, None, size, None, gsd_m=self.task.sensor.gsd_m)
         return {'image': image, 'metadata': metadata, 'filename': f'{self.split_file}#{name}'}
