@@ -39,7 +39,8 @@ def raw_reader(dataset: BenchDataset) -> Callable[[int], object]:
     """Return what reads the files of a sample and nothing else."""
     if dataset.task.name == 'lcz_s2':
         file = h5py.File(dataset.split_file, 'r')
-        return lambda index: (file['sen2'][index], file['label'][index])
+        images, labels = file['sen2'], file['label']
+        return lambda index: (images[index], labels[index])
     files = []
     for name in dataset.names:
         if dataset.task.name == 'flood_s1':
