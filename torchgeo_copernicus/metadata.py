@@ -31,6 +31,9 @@ _RANGES = (
     (-100_000.0, 100_000.0, 'whole days, not seconds'),
     (0.05, 1e6, 'metres per pixel, at least 0.05 (is it an area in km2?)'),
 )
+_ALL_RANGES = 'metadata is out of range; wanted ' + '; '.join(
+    f'{name}: {wanted}' for name, (_, _, wanted) in zip(FIELDS, _RANGES, strict=True)
+)
 _IDENTITY = Affine.identity()
 _METRES_PER_DEGREE = 111_319.49
 
@@ -166,6 +169,9 @@ def token_area_km2(gsd_m: Tensor, kernel_size: int) -> Tensor:
 def check_metadata(metadata: Tensor) -> None:
     """Raise when metadata cannot be what it should, most often because of a wrong unit.
 
+    On a GPU and in compiled code a value out of range is asserted on the device, without waiting for it:
+    it ends the run a little later, with a RuntimeError.
+
     Args:
         metadata: `[B, 4]`; NaN passes everywhere.
 
@@ -182,6 +188,14 @@ def check_metadata(metadata: Tensor) -> None:
             '(with Lightning use precision bf16-mixed rather than bf16-true).'
         )
     if metadata.device.type == 'meta':
+        return
+    # Reading the verdict would stop the host until the GPU is done, and cut a graph in two.
+    if metadata.is_cuda or torch.compiler.is_compiling():
+        outside = [
+            (metadata[:, index] < low) | (metadata[:, index] > high)
+            for index, (low, high, _) in enumerate(_RANGES)
+        ]
+        torch._assert_async(~torch.stack(outside).any(), _ALL_RANGES)
         return
     for index, (low, high, _) in enumerate(_RANGES):
         values = metadata[:, index]

@@ -12,6 +12,7 @@ import torch
 
 from tests.models import golden
 from torchgeo_copernicus.models import CopernicusFM, copernicus_fm_base
+from torchgeo_copernicus.models.channels import resolve_channels
 from torchgeo_copernicus.models.fourier import fourier_expansion
 from torchgeo_copernicus.models.kernel_resize import resize_kernel, resize_matrix
 from torchgeo_copernicus.models.position import resize_table, sincos_table
@@ -91,15 +92,13 @@ def test_outputs_are_the_official_ones(
         np.testing.assert_allclose(golden.summary(feature), expected(f'feat{index}'), **TOLERANCE)
 
     with torch.no_grad():
-        embed = model.patch_embed_variable
-        if case['mode'] == 'spectral':
-            embed = model.patch_embed_spectral
-            raw = embed.describe(torch.tensor(case['wv']), torch.tensor(case['bw']))
-        else:
-            raw = embed.describe_variables(inputs['language_embedding'][None])
-        waves = embed.fclayer(raw)
+        spectral = case['mode'] == 'spectral'
+        embed = model.patch_embed_spectral if spectral else model.patch_embed_variable
+        names = ('wavelengths_nm', 'bandwidths_nm', 'language_embedding')
+        channels = resolve_channels(**{name: inputs[name] for name in names if name in inputs})
+        waves = embed.fclayer(embed.describe(channels, x.device))
         weight, bias = embed.weight_generator(waves)
-        patches = embed(x, raw, case['k']).flatten(2).transpose(1, 2)
+        patches = embed(x, channels, case['k']).flatten(2).transpose(1, 2)
     np.testing.assert_allclose(waves, expected('waves'), **TOLERANCE)
     np.testing.assert_allclose(bias, expected('gen_bias'), **TOLERANCE)
     flat = weight.permute(1, 2, 3, 0).contiguous()

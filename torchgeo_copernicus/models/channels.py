@@ -5,15 +5,14 @@ All ways a caller may say it come together here and are checked for wrong units.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-import torch
 from torch import Tensor
 
-from torchgeo_copernicus.models.language import check_language_vectors, language_vector
+from torchgeo_copernicus.models.constant import as_constant
+from torchgeo_copernicus.models.language import check_language_vectors, language_vectors
 from torchgeo_copernicus.sensors import Band, Sensor, resolve_bands
 
 Bands = Sensor | Sequence[Band | str | Enum]
@@ -22,17 +21,28 @@ Language = Tensor | str | Sequence[str]
 
 @dataclass(frozen=True)
 class SpectralChannels:
-    """Channels with these centres and widths, float64 `[C]` (nm)."""
+    """Channels with these centres and widths (nm)."""
 
-    wavelengths_nm: Tensor
-    bandwidths_nm: Tensor
+    wavelengths_nm: tuple[float, ...]
+    bandwidths_nm: tuple[float, ...]
+
+    def __len__(self) -> int:
+        """Return the number of channels."""
+        return len(self.wavelengths_nm)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VariableChannels:
-    """Channels with these language vectors, `[C, 2048]`."""
+    """Channels with these language vectors, `[C, 2048]`; perhaps shared, not to be changed in place."""
 
     vectors: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of channels."""
+        return self.vectors.shape[0]
+
+
+Channels = SpectralChannels | VariableChannels
 
 
 def resolve_channels(
@@ -40,7 +50,7 @@ def resolve_channels(
     wavelengths_nm: Sequence[float] | Tensor | None = None,
     bandwidths_nm: Sequence[float] | Tensor | None = None,
     language_embedding: Language | None = None,
-) -> SpectralChannels | VariableChannels:
+) -> Channels:
     """Bring the ways to describe channels to one.
 
     Exactly one is to be given: *bands*; or *wavelengths_nm* with *bandwidths_nm*; or
@@ -70,7 +80,7 @@ def resolve_channels(
     return _spectral(wavelengths_nm, bandwidths_nm)
 
 
-def _from_bands(bands: tuple[Band, ...]) -> SpectralChannels | VariableChannels:
+def _from_bands(bands: tuple[Band, ...]) -> Channels:
     variables = [band.variable for band in bands if band.variable is not None]
     if variables and len(variables) < len(bands):
         raise ValueError(
@@ -88,28 +98,29 @@ def _from_bands(bands: tuple[Band, ...]) -> SpectralChannels | VariableChannels:
 def _spectral(
     wavelengths: Sequence[float] | Tensor, bandwidths: Sequence[float] | Tensor
 ) -> SpectralChannels:
-    centres, widths = ([float(value) for value in values] for values in (wavelengths, bandwidths))
+    centres, widths = (
+        [as_constant(float(value)) for value in values] for values in (wavelengths, bandwidths)
+    )
     if len(centres) != len(widths):
         raise ValueError(f'{len(centres)} wavelengths_nm, but {len(widths)} bandwidths_nm.')
     for name, values, shortest in (('wavelength', centres, 100.0), ('bandwidth', widths, 1.0)):
         for value in values:
-            if math.isnan(value) or not shortest <= value <= 1e9:
+            # NaN is not between them either.
+            if not shortest <= value <= 1e9:
                 raise ValueError(
                     f'{name} {value:g} is not between {shortest:g} and 1e9 nm; it is wanted in '
                     'nanometres (1 um = 1000 nm).'
                 )
-    return SpectralChannels(
-        torch.tensor(centres, dtype=torch.float64), torch.tensor(widths, dtype=torch.float64)
-    )
+    return SpectralChannels(tuple(centres), tuple(widths))
 
 
 def _vectors(language: Language) -> Tensor:
     if isinstance(language, str):
-        return language_vector(language)[None]
+        return language_vectors((language,))
     if not isinstance(language, Tensor):
         if not language:
             raise ValueError('language_embedding is empty; name at least one variable.')
-        return torch.stack([language_vector(name) for name in language])
+        return language_vectors(tuple(language))
     vectors = language[None] if language.ndim == 1 else language
     check_language_vectors(vectors, 'language_embedding')
     return vectors

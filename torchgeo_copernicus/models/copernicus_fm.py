@@ -19,20 +19,19 @@ from torch.utils.checkpoint import checkpoint
 from torchgeo_copernicus.metadata import check_metadata, token_area_km2
 from torchgeo_copernicus.models.channels import (
     Bands,
+    Channels,
     Language,
     SpectralChannels,
-    VariableChannels,
     resolve_channels,
 )
+from torchgeo_copernicus.models.derived import DerivedTensors
 from torchgeo_copernicus.models.hypernetwork import DynamicPatchEmbed, VariablePatchEmbed
 from torchgeo_copernicus.models.kernel_resize import BASE_KERNEL_SIZE
-from torchgeo_copernicus.models.metadata_encoding import (
-    AREA_RANGE_KM2,
-    encode_area,
-    encode_days,
-    encode_location,
-)
+from torchgeo_copernicus.models.metadata_encoding import AREA_RANGE_KM2, encode_metadata
+from torchgeo_copernicus.models.metadata_vit import MetadataViT
 from torchgeo_copernicus.models.position import resize_table, sincos_table
+from torchgeo_copernicus.models.specialization import Metadata, StaticViT, specialize
+from torchgeo_copernicus.sensors import Sensor, resolve_bands
 
 GlobalPool = Literal['token', 'avg']
 
@@ -69,6 +68,7 @@ class CopernicusFM(nn.Module):
         mlp_ratio: float = 4.0,
         num_classes: int = 0,
         global_pool: GlobalPool = 'token',
+        drop_path: float = 0.0,
     ) -> None:
         """Build the encoder with fresh weights.
 
@@ -83,9 +83,11 @@ class CopernicusFM(nn.Module):
             num_classes: Outputs of a linear head; 0 for none.
             global_pool: `token` for the class token after the final norm, `avg` for a parameter-free
                 LayerNorm of the mean patch token (the published benchmark protocol).
+            drop_path: Share of samples that skip the last block in training (stochastic depth); it
+                rises linearly from 0 at the first block.
 
         Raises:
-            ValueError: If *global_pool* is neither, or a size does not divide.
+            ValueError: If *global_pool* is neither, a size does not divide, or *drop_path* is no share.
         """
         super().__init__()
         if global_pool not in get_args(GlobalPool):
@@ -94,10 +96,15 @@ class CopernicusFM(nn.Module):
             )
         if embed_dim % num_heads:
             raise ValueError(f'embed_dim {embed_dim} is not divisible by num_heads {num_heads}.')
+        if not 0 <= drop_path < 1:
+            raise ValueError(f'drop_path is {drop_path}; wanted a share from 0 to below 1.')
         self.embed_dim = self.num_features = embed_dim
+        self.num_heads = num_heads
+        self.mlp_ratio = mlp_ratio
         self.num_classes = num_classes
         self.global_pool = global_pool
         self.grad_checkpointing = False
+        self.kept_positions = DerivedTensors()
         self._warned_of_small_area = False
 
         norm_layer = cast(type[nn.LayerNorm], partial(nn.LayerNorm, eps=1e-6))
@@ -112,8 +119,15 @@ class CopernicusFM(nn.Module):
         self.scale_fc = nn.Linear(embed_dim, embed_dim)
         self.time_fc = nn.Linear(embed_dim, embed_dim)
         self.blocks = nn.ModuleList(
-            Block(embed_dim, num_heads, mlp_ratio, qkv_bias=True, norm_layer=norm_layer)
-            for _ in range(depth)
+            Block(
+                embed_dim,
+                num_heads,
+                mlp_ratio,
+                qkv_bias=True,
+                norm_layer=norm_layer,
+                drop_path=drop_path * index / max(1, depth - 1),
+            )
+            for index in range(depth)
         )
         self.norm = norm_layer(embed_dim)
         # Kept under `avg` so that a checkpoint loads whole, but then no gradient reaches it.
@@ -195,7 +209,7 @@ class CopernicusFM(nn.Module):
         for index in range(max(wanted) + 1):
             tokens = self._block(index, tokens)
             if index in wanted:
-                maps[index] = tokens[:, 1:].transpose(1, 2).reshape(len(x), -1, *grid)
+                maps[index] = tokens[:, 1:].transpose(1, 2).reshape(x.shape[0], -1, *grid)
         return [maps[index] for index in wanted]
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -211,6 +225,49 @@ class CopernicusFM(nn.Module):
         pooled = x[:, 0] if self.global_pool == 'token' else self.fc_norm(x[:, 1:].mean(dim=1))
         return pooled if pre_logits else self.head(pooled)
 
+    def specialize(
+        self,
+        bands: Bands | None = None,
+        kernel_size: int | None = None,
+        image_size: int | tuple[int, int] = 224,
+        metadata: Metadata = 'input',
+        *,
+        wavelengths_nm: Sequence[float] | Tensor | None = None,
+        bandwidths_nm: Sequence[float] | Tensor | None = None,
+        language_embedding: Language | None = None,
+    ) -> StaticViT | MetadataViT:
+        """Return a static copy of this encoder for one kind of image, without hypernetworks.
+
+        Its outputs are those of the encoder to 1e-5, its patch embedding an ordinary convolution. It is
+        smaller by both hypernetworks (52.5 M parameters of base), and compiles and exports like any
+        vision transformer. Later changes of the encoder do not reach it.
+
+        Args:
+            bands: What the channels measure; or say it by the other arguments, see the class.
+            kernel_size: Patch side (px); that of the sensor when *bands* is a `Sensor`, else 16.
+            image_size: Side, or (height, width), of the images (px).
+            metadata: `input` for `[B, 4]` with every call; `unknown`; or the four values that every
+                image is taken to have (NaN for an unknown one).
+            wavelengths_nm: See the class.
+            bandwidths_nm: See the class.
+            language_embedding: See the class.
+
+        Returns:
+            A `VisionTransformer` of timm, called with images alone; with `metadata='input'` a `MetadataViT`,
+            called with images and metadata. Both in evaluation mode, on the encoder's device and in its
+            dtype; their attribute `specialization` says what they are for.
+
+        Raises:
+            ValueError: If the channels, sizes or metadata are not understood, or the blocks hold adapters.
+        """
+        channels = resolve_channels(bands, wavelengths_nm, bandwidths_nm, language_embedding)
+        names = [f'channel {index}' for index in range(len(channels))]
+        if bands is not None:
+            names = [band.name for band in resolve_bands(bands)]
+        if kernel_size is None:
+            kernel_size = bands.kernel_size if isinstance(bands, Sensor) else BASE_KERNEL_SIZE
+        return specialize(self, channels, names, kernel_size, image_size, metadata)
+
     def block_indices(self, indices: Sequence[int]) -> list[int]:
         """Return block *indices* counted from 0.
 
@@ -225,64 +282,66 @@ class CopernicusFM(nn.Module):
         return [index % depth for index in indices]
 
     def _embed(
-        self,
-        x: Tensor,
-        metadata: Tensor | None,
-        channels: SpectralChannels | VariableChannels,
-        kernel_size: int | None,
+        self, x: Tensor, metadata: Tensor | None, channels: Channels, kernel_size: int | None
     ) -> tuple[Tensor, tuple[int, int]]:
         """Return tokens `[B, 1 + h * w, D]` before the first block, and (h, w)."""
         kernel = BASE_KERNEL_SIZE if kernel_size is None else kernel_size
-        if isinstance(channels, SpectralChannels):
-            embed: DynamicPatchEmbed = self.patch_embed_spectral
-            descriptions = embed.describe(channels.wavelengths_nm, channels.bandwidths_nm)
-        else:
-            embed = self.patch_embed_variable
-            vectors = channels.vectors.to(x.device)
-            descriptions = self.patch_embed_variable.describe_variables(vectors)
-        _check_images(x, len(descriptions), kernel)
-        dtype = self.cls_token.dtype
-        maps = embed(x.to(dtype), descriptions.to(x.device), kernel)
+        _check_images(x, len(channels), kernel)
+        maps = self.embedding_of(channels)(x.to(self.cls_token.dtype), channels, kernel)
         height, width = maps.shape[2:]
-        position = resize_table(self.pos_embed, height, width)
-        if metadata is None:
-            metadata = x.new_full((len(x), 4), torch.nan, dtype=torch.float32)
-        position = position + self._encode_metadata(metadata.to(x.device), len(x), kernel)
+        position = self.position(height, width) + self.encode_metadata(
+            None if metadata is None else metadata.to(x.device), x.shape[0], kernel
+        )
         patches = maps.flatten(2).transpose(1, 2) + position[:, 1:]
         tokens = torch.cat((self.cls_token + position[:, :1], patches), dim=1)
         return tokens, (height, width)
 
-    def _encode_metadata(self, metadata: Tensor, batch: int, kernel_size: int) -> Tensor:
-        """Return the sum of the three metadata encodings, `[B, 1, D]`."""
+    def embedding_of(self, channels: Channels) -> DynamicPatchEmbed:
+        """Return the patch embedding for such channels."""
+        if isinstance(channels, SpectralChannels):
+            return self.patch_embed_spectral
+        return self.patch_embed_variable
+
+    def position(self, height: int, width: int) -> Tensor:
+        """Return the position table `[1, 1 + height * width, D]` of a token grid; shared."""
+        if self.pos_embed.requires_grad:
+            return resize_table(self.pos_embed, height, width)
+        (table,) = self.kept_positions.get(
+            (height, width),
+            [self.pos_embed],
+            lambda: (resize_table(self.pos_embed, height, width),),
+        )
+        return table
+
+    def encode_metadata(self, metadata: Tensor | None, batch: int, kernel_size: int) -> Tensor:
+        """Return what metadata `[B, 4]` adds to every token, `[B, 1, D]`."""
+        if metadata is None:
+            metadata = self.cls_token.new_full((batch, 4), torch.nan, dtype=torch.float32)
+        else:
+            self._check_metadata(metadata, batch, kernel_size)
+        return encode_metadata(
+            metadata,
+            kernel_size,
+            (self.coord_token, self.scale_token, self.time_token),
+            (self.coord_fc, self.scale_fc, self.time_fc),
+        )
+
+    def _check_metadata(self, metadata: Tensor, batch: int, kernel_size: int) -> None:
         check_metadata(metadata)
-        if len(metadata) != batch:
+        if metadata.shape[0] != batch:
             raise ValueError(f'metadata has {len(metadata)} rows for {batch} images.')
-        longitude, latitude, days, gsd_m = metadata.float().unbind(dim=1)
-        area = token_area_km2(gsd_m, kernel_size)
+        # To look at the values on a GPU would be to wait for it.
+        if self._warned_of_small_area or not metadata.is_cpu or torch.compiler.is_compiling():
+            return
+        area = token_area_km2(metadata[:, 3].float(), kernel_size)
         smallest, largest = AREA_RANGE_KM2
-        if not self._warned_of_small_area and bool((area < smallest).any()):
+        if bool((area < smallest).any()):
             self._warned_of_small_area = True
             warnings.warn(
                 f'A token of {area.nan_to_num(largest).min().item():.3g} km2 is smaller than the '
                 f'{smallest} km2 the encoder can tell apart; such areas are clamped to it.',
-                stacklevel=2,
+                stacklevel=3,
             )
-        area = area.clamp(min=smallest)
-        dim, dtype = self.embed_dim, self.cls_token.dtype
-        total = torch.zeros((), device=metadata.device, dtype=dtype)
-        for unknown, encoding, token, fc in (
-            (
-                longitude.isnan() | latitude.isnan(),
-                encode_location(longitude, latitude, dim),
-                self.coord_token,
-                self.coord_fc,
-            ),
-            (area.isnan(), encode_area(area, dim), self.scale_token, self.scale_fc),
-            (days.isnan(), encode_days(days, dim), self.time_token, self.time_fc),
-        ):
-            known = encoding[:, None].to(dtype)
-            total = total + fc(torch.where(unknown[:, None, None], token, known))
-        return total
 
     def _encode(self, tokens: Tensor) -> Tensor:
         for index in range(len(self.blocks)):

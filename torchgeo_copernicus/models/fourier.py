@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from torchgeo_copernicus.models.constant import constant
+
 
 def fourier_expansion(values: Tensor, dim: int, shortest: float, longest: float) -> Tensor:
     """Expand each value over waves of log-spaced length.
@@ -32,13 +34,19 @@ def fourier_expansion(values: Tensor, dim: int, shortest: float, longest: float)
     """
     if dim % 2:
         raise ValueError(f'dim must be even, got {dim}.')
+    angle = values.double()[..., None] * angular_frequencies(dim, shortest, longest, values.device)
+    return torch.cat((angle.sin(), angle.cos()), dim=-1).float()
+
+
+@constant
+def angular_frequencies(dim: int, shortest: float, longest: float, device: torch.device) -> Tensor:
+    """Return `2 pi / wave` of the waves of `fourier_expansion`, float64 `[dim / 2]`; shared."""
     waves = torch.logspace(
         math.log10(shortest),
         math.log10(longest),
         dim // 2,
         base=10,
         dtype=torch.float64,
-        device=values.device,
+        device=device,
     )
-    angle = values.double()[..., None] * (2 * math.pi / waves)
-    return torch.cat((angle.sin(), angle.cos()), dim=-1).float()
+    return 2 * math.pi / waves

@@ -10,13 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from torchgeo_copernicus.models.channels import Channels, SpectralChannels, VariableChannels
+from torchgeo_copernicus.models.constant import constant
+from torchgeo_copernicus.models.derived import DerivedTensors
 from torchgeo_copernicus.models.fourier import fourier_expansion
 from torchgeo_copernicus.models.kernel_resize import BASE_KERNEL_SIZE, resize_kernel
+from torchgeo_copernicus.models.language import LANGUAGE_DIM
 
 #: Width of a channel's description inside the hypernetwork.
 CHANNEL_DIM = 128
-#: Length of a language vector (Llama 3.2 1B).
-LANGUAGE_DIM = 2048
 _WEIGHT_TOKENS = 128
 # Keeps the generated kernels small beside the position table.
 _SCALE = 0.01
@@ -70,6 +72,9 @@ class DynamicPatchEmbed(nn.Module):
 
     Like the released model it pads by one pixel, so patch i sees the pixels `i * k - 1` to
     `i * k + k - 2`, and a side of H pixels gives `(H + 2 - k) // k + 1` tokens.
+
+    Kernels are kept and used again while they cannot change: frozen, or in evaluation mode without
+    gradients. They are generated outside of autocast: one pass over a batch, but every pixel meets them.
     """
 
     def __init__(self, embed_dim: int) -> None:
@@ -78,22 +83,46 @@ class DynamicPatchEmbed(nn.Module):
         self.weight_generator = KernelGenerator(embed_dim)
         self.fclayer = ResidualMLP(CHANNEL_DIM)
         self.apply(_init_linear)
+        self.kept_kernels = DerivedTensors()
 
-    def describe(self, wavelengths_nm: Tensor, bandwidths_nm: Tensor) -> Tensor:
-        """Return raw descriptions `[C, 128]` of channels with these centres and widths `[C]` (nm)."""
-        return fourier_expansion(wavelengths_nm, CHANNEL_DIM, 100, 1e9) + fourier_expansion(
-            bandwidths_nm, CHANNEL_DIM, 1, 1e9
-        )
+    def describe(self, channels: Channels, device: torch.device) -> Tensor:
+        """Return raw descriptions `[C, 128]` of channels.
+
+        Raises:
+            ValueError: If they are variables.
+        """
+        if not isinstance(channels, SpectralChannels):
+            raise ValueError('Variables are embedded by `VariablePatchEmbed`.')
+        return _spectral_descriptions(channels.wavelengths_nm, channels.bandwidths_nm, device)
 
     def kernels(self, descriptions: Tensor, kernel_size: int) -> tuple[Tensor, Tensor]:
-        """Return convolution weights `[D, C, k, k]` and bias `[D]` for raw descriptions `[C, 128]`."""
-        channels = self.fclayer(descriptions.to(self.fclayer.w1.weight.dtype))
-        kernel, bias = self.weight_generator(channels)
-        return resize_kernel(kernel, kernel_size) * _SCALE, bias * _SCALE
+        """Generate convolution weights `[D, C, k, k]` and bias `[D]` from raw descriptions `[C, 128]`."""
+        with torch.autocast(descriptions.device.type, enabled=False):
+            channels = self.fclayer(descriptions.to(self.fclayer.w1.weight.dtype))
+            kernel, bias = self.weight_generator(channels)
+            return resize_kernel(kernel, kernel_size) * _SCALE, bias * _SCALE
 
-    def forward(self, x: Tensor, descriptions: Tensor, kernel_size: int) -> Tensor:
+    def kernels_of(self, channels: Channels, kernel_size: int) -> tuple[Tensor, Tensor]:
+        """Return convolution weights `[D, C, k, k]` and bias `[D]` for channels, kept ones if possible."""
+        sources: list[Tensor] = list(self.parameters())
+        device = sources[0].device
+
+        def generate() -> tuple[Tensor, Tensor]:
+            return self.kernels(self.describe(channels, device), kernel_size)
+
+        learns = any(source.requires_grad for source in sources)
+        if learns and (self.training or torch.is_grad_enabled()):
+            return generate()
+        key: tuple[object, ...] = (channels, kernel_size)
+        if isinstance(channels, VariableChannels):
+            key = (channels.vectors.data_ptr(), len(channels.vectors), kernel_size)
+            sources.append(channels.vectors)
+        kernel, bias = self.kept_kernels.get(key, sources, generate)
+        return kernel, bias
+
+    def forward(self, x: Tensor, channels: Channels, kernel_size: int) -> Tensor:
         """Map images `[B, C, H, W]` to token maps `[B, D, h, w]`."""
-        kernel, bias = self.kernels(descriptions, kernel_size)
+        kernel, bias = self.kernels_of(channels, kernel_size)
         return F.conv2d(x, kernel, bias, stride=kernel_size, padding=1)
 
 
@@ -105,10 +134,28 @@ class VariablePatchEmbed(DynamicPatchEmbed):
         super().__init__(embed_dim)
         self.language_proj = nn.Linear(LANGUAGE_DIM, CHANNEL_DIM)
 
-    def describe_variables(self, vectors: Tensor) -> Tensor:
-        """Return raw descriptions `[C, 128]` of variables with these language vectors `[C, 2048]`."""
-        projected: Tensor = self.language_proj(vectors.to(self.language_proj.weight.dtype))
+    def describe(self, channels: Channels, device: torch.device) -> Tensor:
+        """Return raw descriptions `[C, 128]` of variables.
+
+        Raises:
+            ValueError: If the channels are spectral.
+        """
+        if not isinstance(channels, VariableChannels):
+            raise ValueError('Spectral channels are embedded by `DynamicPatchEmbed`.')
+        vectors = channels.vectors.to(device, self.language_proj.weight.dtype)
+        with torch.autocast(device.type, enabled=False):
+            projected: Tensor = self.language_proj(vectors)
         return projected
+
+
+@constant
+def _spectral_descriptions(
+    wavelengths_nm: tuple[float, ...], bandwidths_nm: tuple[float, ...], device: torch.device
+) -> Tensor:
+    centres = torch.tensor(wavelengths_nm, dtype=torch.float64, device=device)
+    widths = torch.tensor(bandwidths_nm, dtype=torch.float64, device=device)
+    waves = fourier_expansion(centres, CHANNEL_DIM, 100, 1e9)
+    return waves + fourier_expansion(widths, CHANNEL_DIM, 1, 1e9)
 
 
 def _init_linear(module: nn.Module) -> None:

@@ -6,17 +6,17 @@ kernels changes the outputs of the released model by 0.4 to 1.7.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from torchgeo_copernicus.models.constant import as_constant, constant
 
 #: Side (px) of the kernels the hypernetwork generates.
 BASE_KERNEL_SIZE = 16
 
 
-@lru_cache(maxsize=64)
+@constant
 def resize_matrix(kernel_size: int, device: torch.device) -> Tensor:
     """Return the matrix that maps a flattened 16 x 16 kernel to a flattened `kernel_size` one.
 
@@ -30,14 +30,13 @@ def resize_matrix(kernel_size: int, device: torch.device) -> Tensor:
     Returns:
         float32 tensor `[kernel_size ** 2, 256]`; shared, not to be changed in place.
     """
-    # A tensor made under inference mode could not take part in a later backward pass.
-    with torch.inference_mode(False), torch.no_grad():
-        one_hot = torch.eye(BASE_KERNEL_SIZE**2).view(-1, 1, BASE_KERNEL_SIZE, BASE_KERNEL_SIZE)
-        interpolation = F.interpolate(
-            one_hot, (kernel_size, kernel_size), mode='bicubic', antialias=True
-        )
+    with torch.autocast('cpu', enabled=False):
+        one_hot = torch.eye(BASE_KERNEL_SIZE**2, dtype=torch.float32, device='cpu')
+        one_hot = one_hot.view(-1, 1, BASE_KERNEL_SIZE, BASE_KERNEL_SIZE)
+        size = (kernel_size, kernel_size)
+        interpolation = F.interpolate(one_hot, size, mode='bicubic', antialias=True)
         matrix: Tensor = torch.linalg.pinv(interpolation.flatten(1))
-        return matrix.to(device)
+    return matrix.to(device)
 
 
 def resize_kernel(kernel: Tensor, kernel_size: int) -> Tensor:
@@ -52,7 +51,7 @@ def resize_kernel(kernel: Tensor, kernel_size: int) -> Tensor:
     """
     if kernel_size == BASE_KERNEL_SIZE:
         return kernel
-    matrix = resize_matrix(kernel_size, kernel.device)
+    matrix = resize_matrix(as_constant(kernel_size), kernel.device)
     with torch.autocast(kernel.device.type, enabled=False):
         resized = kernel.float().flatten(2) @ matrix.T
     return resized.reshape(*kernel.shape[:2], kernel_size, kernel_size).to(kernel.dtype)

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from torch import Tensor
 
 from torchgeo_copernicus.models.checkpoint import read_tensors
-from torchgeo_copernicus.models.hypernetwork import LANGUAGE_DIM
+from torchgeo_copernicus.models.constant import assumed_constant
 from torchgeo_copernicus.sensors import SENSORS
 
+#: Length of a language vector (Llama 3.2 1B).
+LANGUAGE_DIM = 2048
 _REPOSITORY = 'wangyi111/Copernicus-FM'
 _FILE = 'varname_embed/varname_embed_llama3.2_1B.pt'
 
@@ -46,6 +48,9 @@ def language_file() -> Path:
     by_hand = Path(torch.hub.get_dir()) / 'checkpoints' / Path(_FILE).name
     if by_hand.exists():
         return by_hand
+    # `hf_hub_download` asks the network for news each time.
+    if isinstance(cached := try_to_load_from_cache(_REPOSITORY, _FILE), str):
+        return Path(cached)
     try:
         return Path(hf_hub_download(_REPOSITORY, _FILE))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
@@ -68,7 +73,11 @@ def read_language_file(path: Path) -> Mapping[str, Tensor]:
     Raises:
         ValueError: If the file holds anything else.
     """
-    return _read(path, path.stat().st_mtime_ns if path.exists() else 0)
+    return _read(path, _changed_ns(path))
+
+
+def _changed_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @lru_cache(maxsize=4)
@@ -100,6 +109,28 @@ def language_vector(name: str) -> Tensor:
     if VARIABLES[name] not in vectors:
         raise ValueError(f'{path} has no vector for {VARIABLES[name]!r}; it has {list(vectors)}.')
     return vectors[VARIABLES[name]].clone()
+
+
+@assumed_constant
+def language_vectors(names: tuple[str, ...]) -> Tensor:
+    """Return the released vectors `[C, 2048]` (float32) of variables; shared, not to be changed in place.
+
+    Args:
+        names: As for `language_vector`.
+
+    Raises:
+        ValueError: If a variable is unknown, or absent from the file.
+        ConnectionError: If the file cannot be had.
+    """
+    unknown = [name for name in names if name not in VARIABLES]
+    path = language_file() if not unknown else Path()
+    return _stack(names, path, _changed_ns(path))
+
+
+@lru_cache(maxsize=32)
+def _stack(names: tuple[str, ...], path: Path, changed_ns: int) -> Tensor:
+    """Stack vectors once, and again when the file has changed."""
+    return torch.stack([language_vector(name) for name in names])
 
 
 def check_language_vectors(vectors: Tensor, where: str) -> None:

@@ -1,0 +1,52 @@
+"""Marks functions whose tensor depends on nothing but their arguments, to be computed once.
+
+A compiled or exported graph holds the tensor itself, not the steps that lead to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from typing import ParamSpec, TypeVar, cast
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+_Number = TypeVar('_Number', int, float)
+_Arguments = ParamSpec('_Arguments')
+
+
+def constant(function: Callable[_Arguments, Tensor]) -> Callable[_Arguments, Tensor]:
+    """Compute each result once and keep it (the 64 last used).
+
+    Args:
+        function: Takes hashable arguments, the device among them. Its results are shared, so nobody may
+            change them in place.
+    """
+    kept = lru_cache(maxsize=64)(function)
+
+    @wraps(function)
+    def call(*args: Hashable) -> Tensor:
+        # A tensor made in inference mode could not take part in a later backward pass, and one made
+        # while a graph is traced would belong to that graph.
+        with _disable_current_modes(), torch.inference_mode(False), torch.no_grad():
+            return kept(*args)
+
+    return assumed_constant(cast(Callable[_Arguments, Tensor], call))
+
+
+def as_constant(number: _Number) -> _Number:
+    """Return a number as it is, also where a compiler has made a symbol of it.
+
+    Compiled code is then for this number alone.
+    """
+    if not torch.compiler.is_compiling():
+        return number
+    return type(number)(f'{number}')
+
+
+def assumed_constant(function: Callable[_Arguments, Tensor]) -> Callable[_Arguments, Tensor]:
+    """Let compiled graphs hold the function's result instead of looking into it."""
+    marked: Callable[_Arguments, Tensor] = torch.compiler.assume_constant_result(function)  # type: ignore[no-untyped-call]
+    return marked
