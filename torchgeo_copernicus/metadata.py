@@ -19,6 +19,8 @@ from pyproj import CRS, Proj, Transformer
 from pyproj.exceptions import CRSError
 from torch import Tensor
 
+from torchgeo_copernicus.require import readable, require
+
 #: Names of the four fields, in order.
 FIELDS = ('longitude', 'latitude', 'days since 1970-01-01', 'ground sampling distance (m)')
 
@@ -189,13 +191,12 @@ def check_metadata(metadata: Tensor) -> None:
         )
     if metadata.device.type == 'meta':
         return
-    # Reading the verdict would stop the host until the GPU is done, and cut a graph in two.
-    if metadata.is_cuda or torch.compiler.is_compiling():
+    if not readable(metadata):
         outside = [
             (metadata[:, index] < low) | (metadata[:, index] > high)
             for index, (low, high, _) in enumerate(_RANGES)
         ]
-        torch._assert_async(~torch.stack(outside).any(), _ALL_RANGES)
+        require(~torch.stack(outside), _ALL_RANGES)
         return
     for index, (low, high, _) in enumerate(_RANGES):
         values = metadata[:, index]

@@ -26,7 +26,9 @@ class Size:
     patch_size: int
     out_indices: tuple[int, int, int, int]
 
-    def build(self, num_classes: int, global_pool: GlobalPool) -> CopernicusFM:
+    def build(
+        self, num_classes: int = 0, global_pool: GlobalPool = 'token', drop_path: float = 0.0
+    ) -> CopernicusFM:
         """Build an encoder of this size with fresh weights."""
         return CopernicusFM(
             patch_size=self.patch_size,
@@ -35,6 +37,7 @@ class Size:
             num_heads=self.num_heads,
             num_classes=num_classes,
             global_pool=global_pool,
+            drop_path=drop_path,
         )
 
 
@@ -48,7 +51,11 @@ SIZES = {
 
 
 def copernicus_fm_small(
-    weights: None = None, *, num_classes: int = 0, global_pool: GlobalPool = 'token'
+    weights: None = None,
+    *,
+    num_classes: int = 0,
+    global_pool: GlobalPool = 'token',
+    drop_path: float = 0.0,
 ) -> CopernicusFM:
     """Build Copernicus-FM ViT-S/16 (48.8 M parameters); no weights are released.
 
@@ -56,12 +63,13 @@ def copernicus_fm_small(
         weights: None.
         num_classes: Outputs of a linear head; 0 for none.
         global_pool: `token` or `avg`, see `CopernicusFM`.
+        drop_path: Stochastic depth, see `CopernicusFM`.
 
     Raises:
         ValueError: If *weights* is not None.
     """
     _refuse_weights('copernicus_fm_small', weights)
-    return SIZES['copernicus_fm_small'].build(num_classes, global_pool)
+    return SIZES['copernicus_fm_small'].build(num_classes, global_pool, drop_path)
 
 
 def copernicus_fm_base(
@@ -69,6 +77,7 @@ def copernicus_fm_base(
     *,
     num_classes: int = 0,
     global_pool: GlobalPool = 'token',
+    drop_path: float = 0.0,
 ) -> CopernicusFM:
     """Build Copernicus-FM ViT-B/16 (139.5 M parameters).
 
@@ -76,6 +85,7 @@ def copernicus_fm_base(
         weights: `CopernicusFMBase16_Weights.COPERNICUS_PRETRAIN`, or None for fresh weights.
         num_classes: Outputs of a linear head; 0 for none.
         global_pool: `token` or `avg`, see `CopernicusFM`.
+        drop_path: Stochastic depth, see `CopernicusFM`.
 
     Raises:
         TypeError: If *weights* is of another enum.
@@ -83,14 +93,18 @@ def copernicus_fm_base(
         ConnectionError: If it cannot be downloaded.
     """
     checked = CopernicusFMBase16_Weights.verify(weights)
-    model = SIZES['copernicus_fm_base'].build(num_classes, global_pool)
+    model = SIZES['copernicus_fm_base'].build(num_classes, global_pool, drop_path)
     if checked is not None:
         load_weights(model, checked)
     return model
 
 
 def copernicus_fm_large(
-    weights: None = None, *, num_classes: int = 0, global_pool: GlobalPool = 'token'
+    weights: None = None,
+    *,
+    num_classes: int = 0,
+    global_pool: GlobalPool = 'token',
+    drop_path: float = 0.0,
 ) -> CopernicusFM:
     """Build Copernicus-FM ViT-L/16 (375.1 M parameters); no weights are released.
 
@@ -98,16 +112,21 @@ def copernicus_fm_large(
         weights: None.
         num_classes: Outputs of a linear head; 0 for none.
         global_pool: `token` or `avg`, see `CopernicusFM`.
+        drop_path: Stochastic depth, see `CopernicusFM`.
 
     Raises:
         ValueError: If *weights* is not None.
     """
     _refuse_weights('copernicus_fm_large', weights)
-    return SIZES['copernicus_fm_large'].build(num_classes, global_pool)
+    return SIZES['copernicus_fm_large'].build(num_classes, global_pool, drop_path)
 
 
 def copernicus_fm_huge(
-    weights: None = None, *, num_classes: int = 0, global_pool: GlobalPool = 'token'
+    weights: None = None,
+    *,
+    num_classes: int = 0,
+    global_pool: GlobalPool = 'token',
+    drop_path: float = 0.0,
 ) -> CopernicusFM:
     """Build Copernicus-FM ViT-H/14 (721.4 M parameters); no weights are released.
 
@@ -115,12 +134,13 @@ def copernicus_fm_huge(
         weights: None.
         num_classes: Outputs of a linear head; 0 for none.
         global_pool: `token` or `avg`, see `CopernicusFM`.
+        drop_path: Stochastic depth, see `CopernicusFM`.
 
     Raises:
         ValueError: If *weights* is not None.
     """
     _refuse_weights('copernicus_fm_huge', weights)
-    return SIZES['copernicus_fm_huge'].build(num_classes, global_pool)
+    return SIZES['copernicus_fm_huge'].build(num_classes, global_pool, drop_path)
 
 
 def _refuse_weights(name: str, weights: object) -> None:

@@ -31,6 +31,7 @@ from torchgeo_copernicus.models.metadata_encoding import AREA_RANGE_KM2, encode_
 from torchgeo_copernicus.models.metadata_vit import MetadataViT
 from torchgeo_copernicus.models.position import resize_table, sincos_table
 from torchgeo_copernicus.models.specialization import Metadata, StaticViT, specialize
+from torchgeo_copernicus.require import readable
 from torchgeo_copernicus.sensors import Sensor, resolve_bands
 
 GlobalPool = Literal['token', 'avg']
@@ -149,6 +150,49 @@ class CopernicusFM(nn.Module):
         """Recompute each block in the backward pass instead of keeping its activations."""
         self.grad_checkpointing = enable
 
+    def freeze(self, n_blocks: int | None = None) -> None:
+        """Freeze the embeddings of images and metadata and the first blocks; they stay in evaluation mode.
+
+        Args:
+            n_blocks: How many blocks; None for the whole encoder but its head.
+
+        Raises:
+            ValueError: If there are fewer blocks.
+        """
+        depth = len(self.blocks)
+        if n_blocks is not None and not 0 <= n_blocks <= depth:
+            raise ValueError(f'n_blocks is {n_blocks}; the encoder has 0 to {depth} to freeze.')
+        later = [self.head, *([] if n_blocks is None else [self.norm, *self.blocks[n_blocks:]])]
+        kept = {parameter for module in later for parameter in module.parameters()}
+        for parameter in set(self.parameters()) - kept:
+            parameter.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> CopernicusFM:
+        """Set the mode; frozen blocks stay in evaluation mode, where none of their samples skips one."""
+        super().train(mode)
+        for block in self.blocks:
+            if not any(parameter.requires_grad for parameter in block.parameters()):
+                block.eval()
+        return self
+
+    def group_matcher(
+        self, coarse: bool = False
+    ) -> dict[str, str | list[tuple[str, tuple[int] | None]]]:
+        """Return which parameters form a layer, as timm's layer-wise learning rates want to know.
+
+        Args:
+            coarse: Take all blocks for one layer.
+        """
+        stem = r'^(?:cls|coord|scale|time)_|^pos_embed|^patch_embed'
+        # timm's mark for "the layer before".
+        blocks = [(r'^blocks\.(\d+)', None), (r'^norm', (99999,))]
+        return {'stem': stem, 'blocks': r'^blocks|^norm' if coarse else blocks}
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that weight decay would harm, as timm wants to know."""
+        return {'pos_embed', 'cls_token', 'coord_token', 'scale_token', 'time_token'}
+
     def forward(
         self,
         x: Tensor,
@@ -162,7 +206,7 @@ class CopernicusFM(nn.Module):
     ) -> Tensor:
         """Return one vector per image, `[B, D]` (or `[B, num_classes]`); see the class."""
         channels = resolve_channels(bands, wavelengths_nm, bandwidths_nm, language_embedding)
-        tokens, _ = self._embed(x, metadata, channels, kernel_size)
+        tokens, _ = self.embed(x, metadata, channels, kernel_size)
         return self.forward_head(self._encode(tokens))
 
     def forward_features(
@@ -182,7 +226,7 @@ class CopernicusFM(nn.Module):
         timm's.
         """
         channels = resolve_channels(bands, wavelengths_nm, bandwidths_nm, language_embedding)
-        tokens, _ = self._embed(x, metadata, channels, kernel_size)
+        tokens, _ = self.embed(x, metadata, channels, kernel_size)
         return self._encode(tokens)
 
     def forward_intermediates(
@@ -204,10 +248,10 @@ class CopernicusFM(nn.Module):
         """
         wanted = self.block_indices(indices)
         channels = resolve_channels(bands, wavelengths_nm, bandwidths_nm, language_embedding)
-        tokens, grid = self._embed(x, metadata, channels, kernel_size)
+        tokens, grid = self.embed(x, metadata, channels, kernel_size)
         maps: dict[int, Tensor] = {}
         for index in range(max(wanted) + 1):
-            tokens = self._block(index, tokens)
+            tokens = self.run_block(index, tokens)
             if index in wanted:
                 maps[index] = tokens[:, 1:].transpose(1, 2).reshape(x.shape[0], -1, *grid)
         return [maps[index] for index in wanted]
@@ -281,10 +325,10 @@ class CopernicusFM(nn.Module):
             )
         return [index % depth for index in indices]
 
-    def _embed(
+    def embed(
         self, x: Tensor, metadata: Tensor | None, channels: Channels, kernel_size: int | None
     ) -> tuple[Tensor, tuple[int, int]]:
-        """Return tokens `[B, 1 + h * w, D]` before the first block, and (h, w)."""
+        """Return tokens `[B, 1 + h * w, D]` before the first block, and (h, w); see the class."""
         kernel = BASE_KERNEL_SIZE if kernel_size is None else kernel_size
         _check_images(x, len(channels), kernel)
         maps = self.embedding_of(channels)(x.to(self.cls_token.dtype), channels, kernel)
@@ -330,8 +374,7 @@ class CopernicusFM(nn.Module):
         check_metadata(metadata)
         if metadata.shape[0] != batch:
             raise ValueError(f'metadata has {len(metadata)} rows for {batch} images.')
-        # To look at the values on a GPU would be to wait for it.
-        if self._warned_of_small_area or not metadata.is_cpu or torch.compiler.is_compiling():
+        if self._warned_of_small_area or not readable(metadata):
             return
         area = token_area_km2(metadata[:, 3].float(), kernel_size)
         smallest, largest = AREA_RANGE_KM2
@@ -343,18 +386,28 @@ class CopernicusFM(nn.Module):
                 stacklevel=3,
             )
 
-    def _encode(self, tokens: Tensor) -> Tensor:
-        for index in range(len(self.blocks)):
-            tokens = self._block(index, tokens)
-        return self.norm(tokens) if self.global_pool == 'token' else tokens
+    def run_block(self, index: int, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Run one block.
 
-    def _block(self, index: int, tokens: Tensor) -> Tensor:
+        Args:
+            index: Which, from 0.
+            tokens: `[B, N, D]`.
+            mask: bool `[B, 1, 1, N]`, False for tokens that nobody attends to; None when all count.
+
+        Returns:
+            `[B, N, D]`.
+        """
         block = self.blocks[index]
         if self.grad_checkpointing and torch.is_grad_enabled():
-            out: Tensor = checkpoint(block, tokens, use_reentrant=False)
+            out: Tensor = checkpoint(block, tokens, mask, use_reentrant=False)
         else:
-            out = block(tokens)
+            out = block(tokens, mask)
         return out
+
+    def _encode(self, tokens: Tensor) -> Tensor:
+        for index in range(len(self.blocks)):
+            tokens = self.run_block(index, tokens)
+        return self.norm(tokens) if self.global_pool == 'token' else tokens
 
 
 def _check_images(x: Tensor, channels: int, kernel_size: int) -> None:

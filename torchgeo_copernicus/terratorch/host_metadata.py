@@ -7,6 +7,7 @@ Dropping them in silence would lose a part of the input.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from datetime import date
 
@@ -59,6 +60,28 @@ def metadata_from_host(batch: Mapping[str, object], size: int) -> Tensor | None:
     if 'time' in values:
         days = days_from_seconds(values['time'][:, 0])
     return torch.stack([longitude.float(), latitude.float(), days.float(), unknown], dim=1)
+
+
+def metadata_of_tiles(metadata: Tensor | None, tiles: int) -> Tensor | None:
+    """Match metadata to images: TerraTorch's tiled inference hands on that of the whole images.
+
+    Args:
+        metadata: `[B, ...]`, or None.
+        tiles: Number of images that are to be encoded.
+
+    Returns:
+        `[tiles, ...]`; NaN, with a warning, where nothing says which image a tile is of.
+    """
+    if metadata is None or len(metadata) == tiles:
+        return metadata
+    if len(metadata) == 1:
+        return metadata.expand(tiles, *metadata.shape[1:])
+    warnings.warn(
+        f'{tiles} tiles came with the metadata of {len(metadata)} images, and nothing says which '
+        'belongs to which: it is taken as unknown. Use a batch size of 1 with tiled inference.',
+        stacklevel=3,
+    )
+    return metadata.new_full((tiles, *metadata.shape[1:]), torch.nan)
 
 
 def _per_image(key: str, value: object, size: int) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import rasterio
@@ -66,9 +66,12 @@ class BenchPredictionWriter(CustomWriter):  # type: ignore[misc]
             return
         if getattr(trainer, 'output_file_prefix', None) is not None:
             raise ValueError('output_file_prefix would give all maps one name; leave it out.')
-        if not isinstance(prediction, tuple) or not isinstance(prediction[1], list):
+        values, names = prediction if isinstance(prediction, tuple) else (prediction, None)
+        if isinstance(names, Mapping):
+            # Of several modalities of one place, any file will do.
+            names = next((found for found in names.values() if isinstance(found, list)), None)
+        if not isinstance(names, list):
             raise ValueError('Predictions can only be written for batches with `filename`.')
-        values, names = prediction
         outputs = values if isinstance(values, list) else [values]
         for output in outputs:
             tensor, suffix = output if isinstance(output, tuple) else (output, 'pred')

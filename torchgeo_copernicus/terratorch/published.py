@@ -5,10 +5,12 @@ from __future__ import annotations
 from lightning.pytorch import Callback
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from terratorch.tasks.base_task import TerraTorchTask
+from terratorch.tasks.optimizer_factory import optimizer_factory
 from torch import nn
 from torchmetrics import MetricCollection
 
 from torchgeo_copernicus.datamodules.bench import BenchDataModule
+from torchgeo_copernicus.models.layer_decay import layer_decay_groups
 from torchgeo_copernicus.terratorch.agreement import check_agreement
 from torchgeo_copernicus.terratorch.predictions import BenchPredictionWriter
 from torchgeo_copernicus.terratorch.schedule import one_cycle
@@ -18,11 +20,40 @@ class PublishedProtocol(TerraTorchTask):  # type: ignore[misc]
     """Comes before a task of TerraTorch in a class: schedule, writer of predictions, sets of metrics."""
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return the optimizer, with the published schedule unless `scheduler` is given."""
-        host: OptimizerLRSchedulerConfig = super().configure_optimizers()
+        """Return the optimizer, with the published schedule unless `scheduler` is given.
+
+        `layer_decay` among the `optimizer_hparams` gives each layer its own rate, see
+        `layer_decay_groups`.
+
+        Raises:
+            ValueError: If `layer_decay` comes with `lr_overrides`, or without `weight_decay`.
+        """
+        settings = dict(self.hparams['optimizer_hparams'] or {})
+        if 'layer_decay' in settings:
+            host = self._layer_wise(settings)
+        else:
+            host = super().configure_optimizers()
         if self.hparams['scheduler'] is not None:
             return host
         return one_cycle(host['optimizer'], self.trainer.estimated_stepping_batches)
+
+    def _layer_wise(self, settings: dict[str, float]) -> OptimizerLRSchedulerConfig:
+        if self.hparams.get('lr_overrides') or 'weight_decay' not in settings:
+            raise ValueError(
+                'layer_decay in optimizer_hparams needs weight_decay beside it, and no lr_overrides; got '
+                f'{settings} and lr_overrides={self.hparams.get("lr_overrides")}.'
+            )
+        decay, weight_decay = settings.pop('layer_decay'), settings.pop('weight_decay')
+        host: OptimizerLRSchedulerConfig = optimizer_factory(
+            self.hparams['optimizer'] or 'Adam',
+            self.hparams['lr'],
+            layer_decay_groups(self, self.hparams['lr'], decay, weight_decay),
+            settings,
+            self.hparams['scheduler'],
+            self.monitor,
+            self.hparams['scheduler_hparams'],
+        )
+        return host
 
     def configure_callbacks(self) -> list[Callback]:
         """Return the writer of predictions, which takes the place of TerraTorch's."""

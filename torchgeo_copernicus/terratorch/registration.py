@@ -6,6 +6,7 @@ Imports no more of TerraTorch than its registry: this may run while TerraTorch i
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 
 from torch import nn
 
@@ -18,11 +19,21 @@ from torchgeo_copernicus.terratorch.decoders import (
     CopernicusUPerNetDecoder,
 )
 from torchgeo_copernicus.terratorch.feature_pyramid import Feature2Pyramid
+from torchgeo_copernicus.terratorch.multimodal_backbone import MultiModalBackbone
 
 
 def _backbone_builder(size: str) -> Callable[..., nn.Module]:
     def build(**arguments: object) -> nn.Module:
-        return CopernicusFMBackbone(size, **arguments)  # type: ignore[arg-type]
+        several = arguments.get('modalities') is not None
+        backbone: type[nn.Module] = MultiModalBackbone if several else CopernicusFMBackbone
+        known = set(signature(backbone).parameters) - {'size'}
+        if unknown := sorted(f'backbone_{name}' for name in set(arguments) - known):
+            kind = 'with' if several else 'without'
+            raise ValueError(
+                f'{size} {kind} backbone_modalities takes no {unknown}; allowed are '
+                f'{sorted(f"backbone_{name}" for name in known)}.'
+            )
+        return backbone(size, **arguments)
 
     build.__name__ = size
     build.__doc__ = CopernicusFMBackbone.__init__.__doc__

@@ -73,7 +73,7 @@ def _codes(index: int) -> list[int]:
     return [CODES[name] for name in names] + [[], [SAVANNA], [SNOW]][index % 3]
 
 
-def _tile(
+def paint_tile(
     rng: np.random.Generator, size: int, index: int
 ) -> tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint8]]:
     """Paint a tile: dB `[2, H, W]`, digital numbers `[13, H, W]`, and the mask `[H, W]`."""
@@ -125,7 +125,7 @@ def make_dfc2020(directory: Path, n: int, seed: int, size: int) -> Path:
         (root / folder).mkdir()
     splits: dict[str, list[str]] = {split: [] for split in SPLIT_CYCLE}
     for index in range(n):
-        radar, optical, mask = _tile(sample_rng(seed, index), size, index)
+        radar, optical, mask = paint_tile(sample_rng(seed, index), size, index)
         name = f'ROIs0000_test_dfc_0_p{index}.tif'
         write_geotiff(root / s1 / name.replace('dfc', s1), radar, NOWHERE, _S1_BANDS)
         write_geotiff(root / s2 / name.replace('dfc', s2), optical, NOWHERE, _S2_BANDS)

@@ -20,6 +20,7 @@ from torchgeo_copernicus.datasets.lookalike.eurosat_s2 import make_eurosat_s2
 from torchgeo_copernicus.datasets.lookalike.flood_s1 import make_flood_s1
 from torchgeo_copernicus.datasets.lookalike.lc100 import make_lc100
 from torchgeo_copernicus.datasets.lookalike.lcz_s2 import make_lcz_s2
+from torchgeo_copernicus.datasets.lookalike.s1s2dem import make_s1s2dem
 
 _SMALLEST_PX = 32
 
@@ -55,6 +56,9 @@ MAKERS: dict[str, Maker] = {
     'airquality_s5p': Maker(make_air_quality, n=20, size=56),
 }
 
+#: Name of what is no task of Copernicus-Bench -> its maker.
+OTHERS: dict[str, Maker] = {'s1s2dem': Maker(make_s1s2dem, n=20, size=224)}
+
 
 def write_sample(
     task: str, directory: Path | str, n: int | None = None, seed: int = 0, size: int | None = None
@@ -62,7 +66,8 @@ def write_sample(
     """Write a look-alike of a dataset, in the layout of the real archive.
 
     Args:
-        task: Name of a task of Copernicus-Bench. Tasks that share an archive share its look-alike.
+        task: Name of a task of Copernicus-Bench, or `s1s2dem` for three modalities and land cover. Tasks
+            that share an archive share its look-alike.
         directory: Folder that will hold the folder of the archive; made if it is missing.
         n: Number of images over all splits; None takes the maker's own.
         seed: Seed, not negative; one seed gives the same pixels every time.
@@ -75,10 +80,10 @@ def write_sample(
         ValueError: If the task is unknown, or `n`, `seed` or `size` is too small.
         FileExistsError: If the folder exists.
     """
-    if task not in TASKS:
-        raise ValueError(f'unknown task {task!r}; allowed: {", ".join(TASKS)}')
-    folder = TASKS[task].folder
-    maker = MAKERS[folder]
+    if task not in TASKS and task not in OTHERS:
+        raise ValueError(f'unknown task {task!r}; allowed: {", ".join([*TASKS, *OTHERS])}')
+    folder = TASKS[task].folder if task in TASKS else task
+    maker = MAKERS[folder] if task in TASKS else OTHERS[task]
     n = maker.n if n is None else n
     size = maker.size if size is None else size
     if size < _SMALLEST_PX:
