@@ -1,9 +1,11 @@
-"""The command line: `torchgeo-copernicus datasets`, `sample cloud_s2 DIR`, `verify cloud_s2 DIR`."""
+"""The command line: `torchgeo-copernicus datasets`, `sample cloud_s2 DIR`, `verify cloud_s2 DIR`, `export DIR`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 from jsonargparse import auto_cli
 from rich.console import Console
@@ -73,6 +75,60 @@ def datasets() -> None:
     Console(width=None if console.is_terminal else 160).print(table)
 
 
+def export(
+    directory: str,
+    sensor: str = 's2_toa',
+    bands: list[str] | None = None,
+    kernel_size: int | None = None,
+    image_size: int = 224,
+    metadata: Literal['input', 'unknown'] | list[float] = 'unknown',
+    size: str = 'copernicus_fm_base',
+    pretrained: bool = True,
+    ckpt_path: str | None = None,
+    global_pool: Literal['token', 'avg'] = 'token',
+    onnx: bool = True,
+) -> str:
+    """Write Copernicus-FM for one kind of image as ONNX and safetensors, with a model card.
+
+    Needs the extra `export` for ONNX, which is compared with PyTorch before it is written.
+
+    Args:
+        directory: Folder for model.onnx, model.safetensors and README.md; files there are replaced.
+        sensor: Modality of the images, such as s2_toa, s1_grd, s3_olci, s5p_no2 or dem.
+        bands: Bands of it in the order of the images; all when left out.
+        kernel_size: Patch side in pixels; the one of the pretraining when left out.
+        image_size: Side of the images in pixels.
+        metadata: input (a vector for each image), unknown, or four values for all images: longitude,
+            latitude, days since 1970-01-01, ground sampling distance in m.
+        size: copernicus_fm_small, _base, _large or _huge.
+        pretrained: Take the released weights (base only).
+        ckpt_path: Take the weights of this file instead (.safetensors, or tensors saved by torch).
+        global_pool: What becomes the embedding: the class token, or the mean patch token.
+        onnx: Write model.onnx as well.
+    """
+    from torchgeo_copernicus.models import export as written
+    from torchgeo_copernicus.models.builders import build_from
+    from torchgeo_copernicus.models.model_card import model_card
+    from torchgeo_copernicus.sensors import get_sensor
+
+    source = get_sensor(sensor)
+    encoder, origin, license = build_from(size, pretrained, ckpt_path, global_pool)
+    model = encoder.specialize(
+        source if bands is None else source.select(bands),
+        source.kernel_size if kernel_size is None else kernel_size,
+        image_size,
+        metadata,
+    )
+    folder = Path(directory)
+    written.save_specialized(model, folder / 'model.safetensors')
+    if onnx:
+        written.export_onnx(model, folder / 'model.onnx')
+    title = f'{size} for {source.title}'
+    card = model_card(model.specialization, title, origin, license)
+    (folder / 'README.md').write_text(card, encoding='utf-8')
+    return f'Wrote {", ".join(sorted(path.name for path in folder.iterdir()))} to {folder}'
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
 
@@ -82,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = None if arguments is None else list(arguments)
     try:
         message: str | None = auto_cli(
-            {'datasets': datasets, 'sample': sample, 'verify': verify},
+            {'datasets': datasets, 'export': export, 'sample': sample, 'verify': verify},
             args=given,
             as_positional=True,
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from torchgeo_copernicus.models.checkpoint import load_tensors, read_tensors
 from torchgeo_copernicus.models.copernicus_fm import CopernicusFM, GlobalPool
 from torchgeo_copernicus.models.weights import CopernicusFMBase16_Weights, load_weights
 
@@ -148,3 +150,47 @@ def _refuse_weights(name: str, weights: object) -> None:
         raise ValueError(
             f'No weights are released for {name}, got {weights!r}; only copernicus_fm_base has them.'
         )
+
+
+def build_from(
+    size: str,
+    pretrained: bool,
+    ckpt_path: Path | str | None,
+    global_pool: GlobalPool = 'token',
+    drop_path: float = 0.0,
+) -> tuple[CopernicusFM, str, str]:
+    """Build an encoder without a head, with weights.
+
+    Args:
+        size: Key of `SIZES`.
+        pretrained: Take the released weights; not looked at when there is a *ckpt_path*.
+        ckpt_path: File of weights, or None.
+        global_pool: `token` or `avg`, see `CopernicusFM`.
+        drop_path: Stochastic depth, see `CopernicusFM`.
+
+    Returns:
+        The encoder in evaluation mode, where its weights come from, and their licence.
+
+    Raises:
+        ValueError: If the size is unknown, has no released weights, or the file does not fit.
+        FileNotFoundError: If there is no such file.
+        ConnectionError: If the released weights cannot be had.
+    """
+    if size not in SIZES:
+        raise ValueError(f'size is {size!r}; allowed are {list(SIZES)}.')
+    encoder = SIZES[size].build(0, global_pool, drop_path).eval()
+    released = CopernicusFMBase16_Weights.COPERNICUS_PRETRAIN
+    if ckpt_path is not None:
+        may_exceed = released.meta['unexpected']
+        load_tensors(encoder, read_tensors(ckpt_path), str(ckpt_path), may_exceed=may_exceed)
+        return encoder, f'the file {Path(ckpt_path).name}', 'other'
+    if not pretrained:
+        return encoder, 'random, untrained', 'apache-2.0'
+    if size != 'copernicus_fm_base':
+        raise ValueError(
+            f'No weights are released for {size}: set pretrained to false, or ckpt_path to a file of '
+            'yours (in a YAML backbone_pretrained and backbone_ckpt_path). Only copernicus_fm_base has '
+            'them.'
+        )
+    load_weights(encoder, released)
+    return encoder, f'{released} ({released.url})', str(released.meta['license']).lower()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from torchgeo_copernicus.models.builders import SIZES
-from torchgeo_copernicus.models.checkpoint import load_tensors, read_tensors
+from torchgeo_copernicus.models.builders import build_from
 from torchgeo_copernicus.models.copernicus_fm import CopernicusFM
-from torchgeo_copernicus.models.weights import CopernicusFMBase16_Weights, load_weights
 from torchgeo_copernicus.terratorch.arguments import parse_bool, parse_float, parse_int, parse_str
 
 
@@ -34,19 +32,10 @@ def build_encoder(
         ConnectionError: If released weights cannot be had.
     """
     share = parse_float('drop_path', drop_path, minimum=0, maximum=1)
-    encoder = SIZES[size].build(drop_path=share)
+    path = None if ckpt_path is None else parse_str('ckpt_path', ckpt_path)
+    encoder, _, _ = build_from(size, parse_bool('pretrained', pretrained), path, drop_path=share)
     encoder.set_grad_checkpointing(parse_bool('grad_checkpointing', grad_checkpointing))
-    if ckpt_path is not None:
-        path = parse_str('ckpt_path', ckpt_path)
-        unexpected = CopernicusFMBase16_Weights.COPERNICUS_PRETRAIN.meta['unexpected']
-        load_tensors(encoder, read_tensors(path), path, may_exceed=unexpected)
-    elif parse_bool('pretrained', pretrained):
-        if size != 'copernicus_fm_base':
-            raise ValueError(
-                f'No weights are released for {size}: set backbone_pretrained to false, or '
-                'backbone_ckpt_path to a file of yours. Only copernicus_fm_base has them.'
-            )
-        load_weights(encoder, CopernicusFMBase16_Weights.COPERNICUS_PRETRAIN)
+    encoder.train()
     if freeze_blocks is not None:
         encoder.freeze(parse_int('freeze_blocks', freeze_blocks, minimum=0))
     return encoder
