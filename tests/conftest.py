@@ -35,3 +35,9 @@ def golden_dir() -> Path:
 @pytest.fixture(scope='session')
 def real_bench_root() -> Path:
     return _shared('realdata', 'copernicus_bench')
+
+
+@pytest.fixture(scope='session')
+def terramind_dir() -> Path:
+    """Real chips of three places, each as S1, S2, elevation and land cover."""
+    return _shared('realdata', 'terramind')

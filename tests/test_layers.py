@@ -15,7 +15,9 @@ PACKAGE = 'torchgeo_copernicus'
 ROOT = Path(__file__).parents[1] / PACKAGE
 
 FILES = {
-    **dict.fromkeys(('sensors', 'metadata', 'compat', 'download', 'archive', 'registry', 'require'), 0),
+    **dict.fromkeys(
+        ('sensors', 'metadata', 'compat', 'download', 'archive', 'registry', 'require'), 0
+    ),
     **dict.fromkeys(('cli', 'plugin', '__init__', '__main__'), 5),
 }
 FOLDERS = {
