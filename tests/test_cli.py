@@ -3,9 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from torchgeo_copernicus.cli import main
 from torchgeo_copernicus.datasets import CopernicusBenchCloudS2
+from torchgeo_copernicus.models import copernicus_fm_small, load_specialized
 
 
 def test_a_sample_is_written_where_root_finds_it(
@@ -38,3 +41,48 @@ def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match='exists'):
         main(['sample', 'cloud_s2', str(tmp_path)])
     assert list((tmp_path / 'cloud_s2').iterdir()) == []
+
+
+def test_an_exported_model_is_the_encoder_it_came_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = copernicus_fm_small().eval()
+    save_file(encoder.state_dict(), tmp_path / 'mine.safetensors')
+    main(
+        [
+            *('export', str(tmp_path / 'out'), '--ckpt_path', str(tmp_path / 'mine.safetensors')),
+            *('--size', 'copernicus_fm_small', '--bands', '[B04,B03,B02]', '--image_size', '64'),
+            *('--metadata', '[11.5,48,18262,10]', '--kernel_size', '8', '--onnx', 'false'),
+        ]
+    )
+    assert 'model.safetensors' in capsys.readouterr().out
+    model = load_specialized(tmp_path / 'out' / 'model.safetensors')
+    x = torch.randn(2, 3, 64, 64)
+    rows = torch.tensor([[11.5, 48.0, 18262.0, 10.0]] * 2)
+    with torch.no_grad():
+        expected = encoder(x, rows, bands=['B04', 'B03', 'B02'], kernel_size=8)
+        torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-5)
+    card = (tmp_path / 'out' / 'README.md').read_text()
+    assert '| B04 | 1373.1 | 1144.9 |' in card
+    assert 'the file mine.safetensors' in card
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--size', 'copernicus_fm_small'], 'No weights are released'),
+        (['--size', 'copernicus_fm_tiny'], 'allowed are'),
+        (['--sensor', 's9'], "Unknown sensor 's9'"),
+        (['--bands', '[VV]', '--pretrained', 'false'], "Unknown band 'VV'"),
+        (['--ckpt_path', 'nowhere.pth'], 'no checkpoint at'),
+    ],
+)
+def test_an_export_that_cannot_be_is_one_line(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    if '--size' not in arguments:
+        arguments = [*arguments, '--size', 'copernicus_fm_small']
+    with pytest.raises(SystemExit, match=message) as caught:
+        main(['export', str(tmp_path / 'out'), *arguments])
+    assert '\n' not in str(caught.value)
+    assert not (tmp_path / 'out').exists()

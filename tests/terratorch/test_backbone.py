@@ -189,3 +189,36 @@ def test_variables_are_found_before_training(
     backbone = build(sensor='s5p_no2', out_indices=[0])
     assert backbone(torch.randn(1, 1, 28, 28))[0].shape == (1, 384, 7, 7)
     assert not any(p.requires_grad for p in backbone.encoder.patch_embed_spectral.parameters())
+
+
+def test_fine_tuning_options_come_as_text_from_the_command_line() -> None:
+    plain = build(model_bands=RGB).encoder
+    assert not plain.grad_checkpointing
+    assert all(parameter.requires_grad for parameter in plain.blocks[0].parameters())
+    backbone = build(
+        model_bands=RGB, grad_checkpointing='true', drop_path='0.22', freeze_blocks='2'
+    )
+    encoder = backbone.train().encoder
+    assert encoder.grad_checkpointing
+    assert encoder.blocks[11].drop_path1.drop_prob == pytest.approx(0.22)
+    frozen = [not any(p.requires_grad for p in block.parameters()) for block in encoder.blocks]
+    assert frozen == [True] * 2 + [False] * 10
+    assert [block.training for block in encoder.blocks] == [not f for f in frozen]
+    assert not any(p.requires_grad for p in encoder.patch_embed_spectral.parameters())
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        {'grad_checkpointing': 'perhaps'},
+        {'drop_path': '1.5'},
+        {'drop_path': 1.0},
+        {'freeze_blocks': -1},
+        {'freeze_blocks': 13},
+        {'freeze_blocks': 'all'},
+    ],
+)
+def test_fine_tuning_options_that_are_not_understood_are_refused(arguments: dict) -> None:
+    name, value = next(iter(arguments.items()))
+    with pytest.raises(ValueError, match=f'{name.replace("freeze", "(freeze|n)")}.*{value}'):
+        build(model_bands=RGB, **arguments)

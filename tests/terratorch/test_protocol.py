@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -243,3 +244,38 @@ def test_training_on_one_image_is_refused_before_batch_norm_fails() -> None:
     probe = build('eurosat_s2', backbone='copernicus_fm_small').model.train()
     with pytest.raises(ValueError, match='batch_size'):
         probe(torch.randn(1, 13, 64, 64))
+
+
+def test_layer_decay_reaches_the_optimizer_and_the_schedule() -> None:
+    task = build('eurosat_s2', backbone='copernicus_fm_small')
+    task.requires_grad_(True)
+    task.hparams['optimizer'] = 'AdamW'
+    task.hparams['lr'] = 1e-3
+    task.hparams['optimizer_hparams'] = {'weight_decay': 0.05, 'layer_decay': 0.5}
+    task.trainer = SimpleNamespace(estimated_stepping_batches=10)  # type: ignore[assignment]
+    found = task.configure_optimizers()  # type: ignore[operator]
+    groups = found['optimizer'].param_groups
+    rate = {p: group['max_lr'] for group in groups for p in group['params']}
+    encoder = task.model.encoder.encoder
+    assert rate[task.model.head.parameters().__next__()] == pytest.approx(1e-3)
+    assert rate[encoder.blocks[11].attn.qkv.weight] == pytest.approx(5e-4)
+    assert rate[encoder.blocks[0].attn.qkv.weight] == pytest.approx(1e-3 * 0.5**12)
+    assert {group['weight_decay'] for group in groups} == {0.0, 0.05}
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        {'optimizer_hparams': {'layer_decay': 0.5}},
+        {
+            'optimizer_hparams': {'layer_decay': 0.5, 'weight_decay': 0.1},
+            'lr_overrides': {'head': 1.0},
+        },
+    ],
+)
+def test_layer_decay_that_would_be_overruled_is_refused(settings: dict) -> None:
+    task = build('eurosat_s2', backbone='copernicus_fm_small')
+    for key, value in settings.items():
+        task.hparams[key] = value
+    with pytest.raises(ValueError, match='layer_decay in optimizer_hparams needs weight_decay'):
+        task.configure_optimizers()  # type: ignore[operator]
