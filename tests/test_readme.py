@@ -52,3 +52,19 @@ def test_the_guide_to_a_sixteenth_task_runs(
     out = capsys.readouterr().out
     assert 'torch.Size([2, 4, 64, 64])' in out
     assert 'No problem found.' in out
+
+
+def test_the_guide_to_the_encoder_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip('onnxruntime', reason='needs the extra `export`')
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / 'docs' / 'encoder.md').read_text()
+    code = '\n'.join(re.findall(r'```python\n(.*?)```', guide, re.DOTALL))
+    (tmp_path / 'guide.py').write_text(code)
+    runpy.run_path(str(tmp_path / 'guide.py'))
+    lines = capsys.readouterr().out.splitlines()
+    assert 'True 1 set of kernels' in lines
+    assert 'VisionTransformer True' in lines
+    assert '(2, 384)' in lines
+    assert lines[-1] == '4 torch.Size([2, 384, 4, 4])'
