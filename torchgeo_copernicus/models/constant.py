@@ -29,8 +29,13 @@ def constant(function: Callable[_Arguments, Tensor]) -> Callable[_Arguments, Ten
     @wraps(function)
     def call(*args: Hashable) -> Tensor:
         # A tensor made in inference mode could not take part in a later backward pass, and one made
-        # while a graph is traced would belong to that graph.
-        with _disable_current_modes(), torch.inference_mode(False), torch.no_grad():
+        # while a graph is traced, or under `torch.func.grad`, would belong to it.
+        with (
+            _disable_current_modes(),
+            torch._C._DisableFuncTorch(),
+            torch.inference_mode(False),
+            torch.no_grad(),
+        ):
             return kept(*args)
 
     return assumed_constant(cast(Callable[_Arguments, Tensor], call))

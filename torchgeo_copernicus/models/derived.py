@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 
 # Values compared of each parameter on the CPU.
 _PROBE = 4096
@@ -38,6 +39,7 @@ class _Watched:
             tensor.data_ptr() == self.seen.data_ptr()
             and tensor._version == self.version
             and tensor.shape == self.seen.shape
+            and tensor.stride() == self.seen.stride()
             and tensor.dtype == self.seen.dtype
             and (not tensor.is_cpu or _probe(tensor) == self.probe)
         )
@@ -47,6 +49,13 @@ class _Watched:
 class _Kept:
     sources: list[_Watched]
     results: tuple[Tensor, ...]
+
+    def is_of(self, sources: Sequence[Tensor]) -> bool:
+        # An adapter brings further parameters.
+        return len(sources) == len(self.sources) and all(
+            watched.is_as_it_was(source)
+            for watched, source in zip(self.sources, sources, strict=True)
+        )
 
 
 class DerivedTensors:
@@ -67,17 +76,14 @@ class DerivedTensors:
             sources: All tensors it is derived from.
             make: Derives it; called without gradients.
         """
-        if torch.compiler.is_compiling() or not all(map(_is_plain, sources)):
+        if not all(map(is_plain, sources)):
             return make()
         kept = self._kept.get(key)
-        if kept is None or not all(
-            watched.is_as_it_was(source)
-            for watched, source in zip(kept.sources, sources, strict=True)
-        ):
+        if kept is None or not kept.is_of(sources):
             # A tensor made in inference mode could not take part in a later backward pass.
             with torch.inference_mode(False), torch.no_grad():
                 kept = _Kept([_Watched(source) for source in sources], make())
-            if not all(map(_is_plain, kept.results)):
+            if not all(map(is_plain, kept.results)):
                 return kept.results
             self._kept[key] = kept
         self._kept.move_to_end(key)
@@ -102,14 +108,17 @@ class DerivedTensors:
         self.__init__(**state)  # type: ignore[misc]
 
 
-def _is_plain(tensor: Tensor) -> bool:
+def is_plain(tensor: Tensor) -> bool:
     """Tell whether PyTorch counts the changes of a tensor, and its values are real.
 
-    Inference tensors are not counted; fake, distributed and functorch tensors hold no values of their own.
+    Inference tensors are not counted; fake, distributed and functorch tensors hold no values of their own,
+    and what is compiled or exported has none yet; forward-mode differentiation adds a tangent.
     """
     return (
-        type(tensor) in (Tensor, nn.Parameter)
+        not torch.compiler.is_compiling()
+        and type(tensor) in (Tensor, nn.Parameter)
         and not tensor.is_inference()
         and tensor.device.type != 'meta'
         and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+        and unpack_dual(tensor).tangent is None  # type: ignore[no-untyped-call]
     )

@@ -71,12 +71,26 @@ def save_specialized(model: Specialized, path: Path | str) -> Path:
         path: File to write; replaced when it is there.
 
     Raises:
-        ValueError: If the model is not specialised, or the name does not end in `.safetensors`.
+        ValueError: If the model is not specialised or was changed in shape or in part of its dtypes since,
+            or the name does not end in `.safetensors`.
     """
     path = _checked(path, '.safetensors')
     header = {_KEY: json.dumps(asdict(specialization_of(model)))}
     tensors = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-    return _replace(path, lambda there: save_file(tensors, there, header))
+
+    def write(there: Path) -> None:
+        save_file(tensors, there, header)
+        found = load_specialized(there).state_dict()
+        for name, value in tensors.items():
+            expected = value.cpu()
+            if found[name].dtype != expected.dtype or not torch.allclose(
+                found[name], expected, rtol=0, atol=0, equal_nan=True
+            ):
+                raise ValueError(
+                    f'{path}: {name} is {value.dtype} and does not read back the same.'
+                )
+
+    return _replace(path, write)
 
 
 def load_specialized(path: Path | str) -> Specialized:
@@ -100,11 +114,24 @@ def load_specialized(path: Path | str) -> Specialized:
             f'{path} does not say what it is for; wanted a file written by `save_specialized`. Weights '
             'of an encoder are loaded with `ckpt_path`.'
         )
-    stored = json.loads(header[_KEY])
-    stored |= {key: tuple(stored[key]) for key in ('channels', 'image_size')}
-    if not isinstance(stored['metadata'], str):
-        stored['metadata'] = tuple(stored['metadata'])
-    model = Specialization(**stored).build().to(next(iter(tensors.values())).dtype)
+    try:
+        stored = json.loads(header[_KEY])
+        stored |= {key: tuple(stored[key]) for key in ('channels', 'image_size')}
+        if not isinstance(stored['metadata'], str):
+            stored['metadata'] = tuple(stored['metadata'])
+        model = Specialization(**stored).build().to(tensors['cls_token'].dtype)
+    except (
+        ArithmeticError,
+        AssertionError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ValueError(
+            f'{path} says it is for {header[_KEY]}, which is no specialised encoder ({error!r}); it is '
+            'damaged, or of another version.'
+        ) from error
     load_tensors(model, tensors, str(path))
     return model
 
@@ -118,7 +145,7 @@ def export_onnx(model: Specialized, path: Path | str) -> Path:
 
     Args:
         model: Specialised encoder in float32.
-        path: File to write; replaced when it is there.
+        path: File to write; replaced when it is there. Weights above 1.5 GB lie beside it, as `.onnx.data`.
 
     Raises:
         ValueError: If the model is not specialised or not in float32, the name does not end in `.onnx`,
@@ -192,5 +219,7 @@ def _replace(path: Path, write: Callable[[Path], None]) -> Path:
     """Write under another name first, so that nobody meets half a file."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix='.export-') as folder:
         write(Path(folder) / path.name)
-        os.replace(Path(folder) / path.name, path)
+        # PyTorch puts the weights of ONNX models above 1.5 GB into a second file; it must be there first.
+        for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
+            os.replace(file, path.parent / file.name)
     return path

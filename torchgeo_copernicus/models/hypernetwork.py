@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from torchgeo_copernicus.models.channels import Channels, SpectralChannels, VariableChannels
 from torchgeo_copernicus.models.constant import constant
-from torchgeo_copernicus.models.derived import DerivedTensors
+from torchgeo_copernicus.models.derived import DerivedTensors, is_plain
 from torchgeo_copernicus.models.fourier import fourier_expansion
 from torchgeo_copernicus.models.kernel_resize import BASE_KERNEL_SIZE, resize_kernel
 from torchgeo_copernicus.models.language import LANGUAGE_DIM
@@ -110,13 +110,15 @@ class DynamicPatchEmbed(nn.Module):
         def generate() -> tuple[Tensor, Tensor]:
             return self.kernels(self.describe(channels, device), kernel_size)
 
+        key: tuple[object, ...] = (channels, kernel_size)
+        if isinstance(channels, VariableChannels):
+            if not is_plain(channels.vectors):
+                return generate()
+            key = (channels.vectors.data_ptr(), len(channels.vectors), kernel_size)
+            sources.append(channels.vectors)
         learns = any(source.requires_grad for source in sources)
         if learns and (self.training or torch.is_grad_enabled()):
             return generate()
-        key: tuple[object, ...] = (channels, kernel_size)
-        if isinstance(channels, VariableChannels):
-            key = (channels.vectors.data_ptr(), len(channels.vectors), kernel_size)
-            sources.append(channels.vectors)
         kernel, bias = self.kept_kernels.get(key, sources, generate)
         return kernel, bias
 

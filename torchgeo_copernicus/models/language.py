@@ -19,6 +19,7 @@ from torch import Tensor
 
 from torchgeo_copernicus.models.checkpoint import read_tensors
 from torchgeo_copernicus.models.constant import assumed_constant
+from torchgeo_copernicus.require import require
 from torchgeo_copernicus.sensors import SENSORS
 
 #: Length of a language vector (Llama 3.2 1B).
@@ -136,6 +137,8 @@ def _stack(names: tuple[str, ...], path: Path, changed_ns: int) -> Tensor:
 def check_language_vectors(vectors: Tensor, where: str) -> None:
     """Raise when *vectors* are not usable descriptions of variables.
 
+    On a GPU and in compiled code their values are asserted on the device, see `require`.
+
     Args:
         vectors: To be `[C, 2048]`, finite, none of them all zero.
         where: Named in the message.
@@ -147,8 +150,8 @@ def check_language_vectors(vectors: Tensor, where: str) -> None:
         raise ValueError(
             f'{where}: wanted vectors of length {LANGUAGE_DIM}, got shape {list(vectors.shape)}.'
         )
-    if not bool(vectors.isfinite().all()) or not bool((vectors != 0).any(dim=1).all()):
-        raise ValueError(f'{where}: a language vector is all zero, or not finite.')
+    usable = vectors.isfinite().all(dim=1) & (vectors != 0).any(dim=1)
+    require(usable, f'{where}: a language vector is all zero, or not finite.')
 
 
 def stand_in_vector(name: str) -> Tensor:

@@ -69,7 +69,22 @@ class MetadataViT(nn.Module):
     def forward_intermediates(
         self, x: Tensor, metadata: Tensor, indices: Sequence[int] = (3, 5, 7, 11)
     ) -> list[Tensor]:
-        """Return maps `[B, D, h, w]` of patch tokens after the blocks *indices* (from 0)."""
+        """Return maps `[B, D, h, w]` of patch tokens after the blocks *indices*.
+
+        Args:
+            x: As in `forward`.
+            metadata: As in `forward`.
+            indices: Blocks from 0; negative from the end.
+
+        Raises:
+            ValueError: If there is none, or one is outside the encoder.
+        """
+        depth = len(self.vit.blocks)
+        if not indices or any(not -depth <= index < depth for index in indices):
+            raise ValueError(
+                f'indices {list(indices)}: wanted blocks from {-depth} to {depth - 1} of {depth}.'
+            )
+        indices = [index % depth for index in indices]
         tokens, maps = self._embed(x, metadata), {}
         for index, block in enumerate(self.vit.blocks):
             tokens = block(tokens)
@@ -82,6 +97,8 @@ class MetadataViT(nn.Module):
         # An exported graph has no way to refuse.
         if not torch.compiler.is_exporting():
             check_metadata(metadata)
+            if metadata.shape[0] != x.shape[0]:
+                raise ValueError(f'metadata has {len(metadata)} rows for {len(x)} images.')
         tokens: Tensor = self.vit._pos_embed(self.vit.patch_embed(x))
         return tokens + encode_metadata(
             metadata, self.kernel_size, list(self.unknown), list(self.layers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
@@ -32,7 +33,7 @@ class Specialization:
     """What an encoder was specialised to; enough to build the module, but for its weights.
 
     Attributes:
-        channels: Names of the channels in their order; their wavelengths where they have no names.
+        channels: Names of the channels in their order; `channel 0` and so on where they have none.
         kernel_size: Patch side (px).
         image_size: Height and width (px).
         metadata: `input`, `unknown`, or the four values every image is taken to have.
@@ -97,17 +98,12 @@ def specialize(
     metadata: Metadata,
 ) -> StaticViT | MetadataViT:
     """Return the encoder's static twin; see `CopernicusFM.specialize`."""
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(size) != 2 or kernel_size < 1 or min(size) < kernel_size:
-        raise ValueError(
-            f'image_size {image_size} must be a side or (height, width), each at least kernel_size '
-            f'{kernel_size}.'
-        )
+    kernel_size, *size = _sides(kernel_size, image_size)
     known = _known(metadata)
     specialization = Specialization(
         channels=tuple(names),
         kernel_size=kernel_size,
-        image_size=size,
+        image_size=(size[0], size[1]),
         metadata=known,
         embed_dim=encoder.embed_dim,
         depth=len(encoder.blocks),
@@ -119,9 +115,12 @@ def specialize(
     module = specialization.build().to(encoder.cls_token.device, encoder.cls_token.dtype)
     vit = module.vit if isinstance(module, MetadataViT) else module
     blocks = encoder.blocks.state_dict()
-    if blocks.keys() != vit.blocks.state_dict().keys():
+    linear = (encoder.norm, encoder.head, encoder.coord_fc, encoder.scale_fc, encoder.time_fc)
+    if blocks.keys() != vit.blocks.state_dict().keys() or any(
+        layer.state_dict().keys() - {'weight', 'bias'} for layer in linear
+    ):
         raise ValueError(
-            'The blocks hold adapters, such as those of LoRA; merge them into the weights first '
+            'The encoder holds adapters, such as those of LoRA; merge them into the weights first '
             '(`merge_and_unload` of PEFT).'
         )
     with torch.no_grad():
@@ -143,15 +142,35 @@ def specialize(
     return module
 
 
+def _sides(kernel_size: object, image_size: object) -> tuple[int, int, int]:
+    sides = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
+    # NumPy has whole numbers too.
+    whole = [int(side) for side in (kernel_size, *sides) if isinstance(side, Integral)]
+    if len(whole) != 3 or len(sides) != 2 or not 1 <= whole[0] <= min(whole):
+        raise ValueError(
+            f'image_size {image_size!r} must be a side or (height, width), each at least kernel_size '
+            f'{kernel_size!r}, all in whole px.'
+        )
+    return whole[0], whole[1], whole[2]
+
+
 def _known(metadata: Metadata) -> Literal['input', 'unknown'] | tuple[float, float, float, float]:
+    allowed = (
+        f'metadata is {metadata!r}; allowed are input, unknown, or four values (longitude, latitude, '
+        'days since 1970-01-01, ground sampling distance in m; NaN for unknown).'
+    )
     if isinstance(metadata, str):
         if metadata not in ('input', 'unknown'):
-            raise ValueError(
-                f'metadata is {metadata!r}; allowed are input, unknown, or four values (longitude, '
-                'latitude, days since 1970-01-01, ground sampling distance in m; NaN for unknown).'
-            )
+            raise ValueError(allowed)
         return metadata
-    values = torch.as_tensor(metadata, dtype=torch.float32).cpu().reshape(1, -1)
-    check_metadata(values)
-    longitude, latitude, days, gsd_m = values[0].tolist()
+    try:
+        # A tensor keeps its dtype, so that one too coarse is refused.
+        dtype = metadata.dtype if isinstance(metadata, Tensor) else torch.float32
+        values = torch.as_tensor(metadata, dtype=dtype).cpu()
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(allowed) from error
+    if values.shape not in ((4,), (1, 4)):
+        raise ValueError(allowed)
+    check_metadata(values.reshape(1, 4))
+    longitude, latitude, days, gsd_m = values.float().flatten().tolist()
     return longitude, latitude, days, gsd_m

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torchgeo_copernicus.require import require
+
 _FUSIONS = ('difference', 'mean', 'max')
 
 
@@ -36,11 +38,14 @@ def fuse(maps: Tensor, how: str, valid: Tensor | None) -> Tensor:
     dates = maps.shape[1]
     if valid is not None and valid.shape != maps.shape[:2]:
         raise ValueError(f'valid has shape {list(valid.shape)}, wanted {list(maps.shape[:2])}.')
-    if valid is not None and not bool(valid.any(dim=1).all()):
-        raise ValueError('A sample has no valid date.')
+    if valid is not None:
+        require(valid.any(dim=1), 'A sample has no valid date.')
     if how == 'difference':
-        if dates < 2 or (valid is not None and not bool(valid.all())):
-            raise ValueError('A difference needs at least two dates, all of them valid.')
+        needed = 'A difference needs at least two dates, all of them valid.'
+        if dates < 2:
+            raise ValueError(needed)
+        if valid is not None:
+            require(valid, needed)
         return maps[:, -1] - maps[:, :-1].mean(dim=1)
     if valid is None:
         return maps.mean(dim=1) if how == 'mean' else maps.amax(dim=1)
