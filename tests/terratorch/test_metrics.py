@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, f1_score, mean_absolute_error, r2_score
 from torch import Tensor
 from torchmetrics import (
     MeanAbsoluteError,
@@ -25,6 +24,10 @@ from torchmetrics.functional.classification import multilabel_average_precision
 
 from torchgeo_copernicus.tasks.agreement import Agreement
 from torchgeo_copernicus.terratorch.metrics import BatchMean, KnownOnly
+
+sklearn = pytest.importorskip('sklearn.metrics', reason='scikit-learn comes with TerraTorch')
+average_precision_score, f1_score = sklearn.average_precision_score, sklearn.f1_score
+mean_absolute_error, r2_score = sklearn.mean_absolute_error, sklearn.r2_score
 
 Batch = tuple[Tensor, Tensor]
 LABELS = 5

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,8 @@ class DerivedTensors:
         """Keep at most *capacity* results."""
         self.capacity = capacity
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        # Several threads may serve one model.
+        self._lock = Lock()
 
     def get(
         self, key: Hashable, sources: Sequence[Tensor], make: Callable[[], tuple[Tensor, ...]]
@@ -78,22 +81,25 @@ class DerivedTensors:
         """
         if not all(map(is_plain, sources)):
             return make()
-        kept = self._kept.get(key)
+        with self._lock:
+            kept = self._kept.get(key)
         if kept is None or not kept.is_of(sources):
             # A tensor made in inference mode could not take part in a later backward pass.
             with torch.inference_mode(False), torch.no_grad():
                 kept = _Kept([_Watched(source) for source in sources], make())
             if not all(map(is_plain, kept.results)):
                 return kept.results
+        with self._lock:
             self._kept[key] = kept
-        self._kept.move_to_end(key)
-        while len(self._kept) > self.capacity:
-            self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            while len(self._kept) > self.capacity:
+                self._kept.popitem(last=False)
         return kept.results
 
     def clear(self) -> None:
         """Forget everything."""
-        self._kept.clear()
+        with self._lock:
+            self._kept.clear()
 
     def __len__(self) -> int:
         """Return the number of results kept."""
