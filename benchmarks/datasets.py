@@ -14,9 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -123,6 +125,14 @@ def measure(name: str, root: Path, rounds: int, samples: int, workers: int) -> d
     return result
 
 
+def commit() -> str:
+    """Return the commit of the code that is measured."""
+    command = ['git', 'describe', '--always', '--dirty', '--abbrev=9']
+    place = Path(__file__).parent
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def show(results: dict[str, dict[str, object]]) -> None:
     """Print the ratios."""
     table = Table(title='Samples per second, one process')
@@ -174,6 +184,8 @@ def main() -> None:
     if arguments.out is not None:
         report = {
             'data': 'look-alikes' if arguments.root is None else 'files of the user',
+            'commit': commit(),
+            'date': datetime.now(UTC).date().isoformat(),
             'cpu': platform.processor() or platform.machine(),
             'versions': versions(),
             'per second': results,
