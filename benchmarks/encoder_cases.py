@@ -17,6 +17,8 @@ from torchgeo_copernicus.models.channels import Bands
 from torchgeo_copernicus.sensors import S2_TOA, S3_OLCI, resolve_bands
 
 _NORM = partial(nn.LayerNorm, eps=1e-6)
+# Longitude and latitude (deg), days since 1970-01-01, and ground sampling distance (m).
+_METADATA = (11.57, 48.14, 18262.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,6 @@ class Case:
     kernel_size: int
     bands: Bands | None
 
-    @property
-    def tokens(self) -> int:
-        """Patch tokens of an image."""
-        return (self.size // self.kernel_size) ** 2
-
 
 CASES = {
     'S2': Case(13, 224, 16, S2_TOA),
@@ -56,32 +53,27 @@ class Candidate:
     Attributes:
         model: Has the parameters that are trained.
         run: From images to embeddings `[B, 768]`.
-        frozen: Parameters of the patch and metadata embeddings.
+        embeddings: Parameters of the patch and metadata embeddings.
     """
 
     model: nn.Module
     run: Callable[[Tensor], Tensor]
-    frozen: tuple[nn.Parameter, ...]
+    embeddings: tuple[nn.Parameter, ...]
 
 
-def metadata(batch: int, device: torch.device) -> Tensor:
-    """Return known metadata for every image."""
-    return torch.tensor([[11.57, 48.14, 18262.0, 10.0]] * batch, device=device)
-
-
-def ours(case: Case, device: torch.device) -> Candidate:
+def ours(case: Case, batch: int, device: torch.device) -> Candidate:
     """Return this package's encoder."""
     model = CopernicusFM().to(device)
-    described = _described(case, device)
+    known, described = _metadata(batch, device), _described(case, device)
 
     def run(x: Tensor) -> Tensor:
-        return model(x, metadata(len(x), device), kernel_size=case.kernel_size, **described)
+        return model(x, known, kernel_size=case.kernel_size, **described)
 
     return Candidate(model, run, _embeddings(model))
 
 
-def specialized(case: Case, device: torch.device) -> Candidate:
-    """Return the static copy of this package's encoder."""
+def specialised(case: Case, batch: int, device: torch.device) -> Candidate:
+    """Return the static copy of this package's encoder, for images without metadata."""
     model = (
         CopernicusFM()
         .to(device)
@@ -92,10 +84,10 @@ def specialized(case: Case, device: torch.device) -> Candidate:
             **_described(case, device),
         )
     )
-    return Candidate(model, model, tuple(model.patch_embed.parameters()))
+    return Candidate(model, lambda x: model(x), tuple(model.patch_embed.parameters()))
 
 
-def plain_vit(case: Case, device: torch.device) -> Candidate:
+def plain_vit(case: Case, batch: int, device: torch.device) -> Candidate:
     """Return timm's ViT-B with an ordinary patch convolution: the limit."""
     model = VisionTransformer(
         img_size=case.size,
@@ -104,16 +96,24 @@ def plain_vit(case: Case, device: torch.device) -> Candidate:
         num_classes=0,
         norm_layer=_NORM,
     ).to(device)
-    return Candidate(model, model, tuple(model.patch_embed.parameters()))
+    # Fixed, as in the others.
+    model.pos_embed.requires_grad_(False)
+    return Candidate(model, lambda x: model(x), tuple(model.patch_embed.parameters()))
 
 
-def torchgeo(case: Case, device: torch.device) -> Candidate:
-    """Return TorchGeo's Copernicus-FM of the same size."""
+def torchgeo(case: Case, batch: int, device: torch.device) -> Candidate:
+    """Return TorchGeo's Copernicus-FM of the same size, with the weights `ours` has.
+
+    Raises:
+        RuntimeError: If the weights do not fit.
+    """
     model = TorchGeoCopernicusFM(
         embed_dim=768, depth=12, num_heads=12, global_pool=False, norm_layer=_NORM
-    ).to(device)
-    kernel = case.kernel_size
-    settings: dict[str, object] = {'kernel_size': kernel, 'input_mode': 'variable'}
+    )
+    torch.manual_seed(0)
+    model.load_state_dict(CopernicusFM().state_dict())
+    model = model.to(device)
+    settings: dict[str, object] = {'kernel_size': case.kernel_size, 'input_mode': 'variable'}
     if case.bands is None:
         settings['language_embed'] = _vector(device)
     else:
@@ -123,10 +123,10 @@ def torchgeo(case: Case, device: torch.device) -> Candidate:
             'wavelengths': [band.wavelength_nm for band in bands],
             'bandwidths': [band.bandwidth_nm for band in bands],
         }
+    known = _metadata(batch, device)
+    known[:, 3] = token_area_km2(known[:, 3], case.kernel_size)
 
     def run(x: Tensor) -> Tensor:
-        known = metadata(len(x), device)
-        known[:, 3] = token_area_km2(known[:, 3], kernel)
         return model(x, known, **settings)
 
     return Candidate(model, run, _embeddings(model))
@@ -134,10 +134,36 @@ def torchgeo(case: Case, device: torch.device) -> Candidate:
 
 CANDIDATES = {
     'ours': ours,
-    'specialised': specialized,
+    'specialised': specialised,
     'plain ViT': plain_vit,
     'torchgeo': torchgeo,
 }
+
+
+def build(name: str, case: Case, batch: int, device: torch.device) -> Candidate:
+    """Return a candidate, always with the same weights."""
+    torch.manual_seed(0)
+    return CANDIDATES[name](case, batch, device)
+
+
+def images(case: Case, batch: int, device: torch.device) -> Tensor:
+    """Return images, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, case.channels, case.size, case.size, generator=generator)
+    return x.to(device)
+
+
+def disagreement(case: Case) -> float:
+    """Return the largest difference between our outputs and TorchGeo's: do they do the same work?"""
+    device = torch.device('cpu')
+    x = images(case, 1, device)
+    with torch.inference_mode():
+        outputs = []
+        for name in ('ours', 'torchgeo'):
+            candidate = build(name, case, 1, device)
+            candidate.model.eval()
+            outputs.append(candidate.run(x))
+    return float((outputs[0] - outputs[1]).abs().max())
 
 
 def _embeddings(model: nn.Module) -> tuple[nn.Parameter, ...]:
@@ -152,6 +178,10 @@ def _described(case: Case, device: torch.device) -> dict[str, object]:
     if case.bands is None:
         return {'language_embedding': _vector(device)}
     return {'bands': case.bands}
+
+
+def _metadata(batch: int, device: torch.device) -> Tensor:
+    return torch.tensor([_METADATA] * batch, device=device)
 
 
 def _vector(device: torch.device) -> Tensor:
