@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -15,9 +15,8 @@ from tests.models.golden import language_vector
 from torchgeo_copernicus.models import CopernicusFM, derived
 from torchgeo_copernicus.models.channels import resolve_channels
 from torchgeo_copernicus.models.derived import DerivedTensors
-from torchgeo_copernicus.models.hypernetwork import KernelGenerator
-from torchgeo_copernicus.models.kernel_resize import resize_matrix
-from torchgeo_copernicus.sensors import S1_GRD, S2_TOA
+from torchgeo_copernicus.models.hypernetwork import DynamicPatchEmbed, KernelGenerator
+from torchgeo_copernicus.sensors import S2_TOA
 
 VECTOR = language_vector(0)
 S2 = {'bands': S2_TOA, 'kernel_size': 8}
@@ -31,25 +30,21 @@ def encoder(seed: int = 0) -> CopernicusFM:
     return CopernicusFM(embed_dim=32, depth=1, num_heads=4).eval()
 
 
-def images(channels: int = 13, batch: int = 2) -> Tensor:
-    generator = torch.Generator().manual_seed(channels)
-    return torch.randn(batch, channels, 32, 32, generator=generator)
+def images(channels: int = 13) -> Tensor:
+    return torch.randn(2, channels, 32, 32, generator=torch.Generator().manual_seed(channels))
 
 
 @torch.no_grad()
 def output(model: nn.Module, **inputs: object) -> Tensor:
     inputs = inputs or S2
     channels = 1 if 'language_embedding' in inputs else 13
-    out: Tensor = model(images(channels).to(next(model.parameters()).dtype), **inputs)
-    return out
+    return model(images(channels).to(next(model.parameters()).dtype), **inputs)
 
 
 def fresh(model: CopernicusFM, **inputs: object) -> Tensor:
     """Return the output of a copy, which starts with nothing kept."""
     twin = copy.deepcopy(model)
-    assert len(twin.patch_embed_spectral.kept_kernels) == 0
-    assert len(twin.patch_embed_variable.kept_kernels) == 0
-    assert len(twin.kept_positions) == 0
+    assert len(twin.kept_positions) == len(twin.patch_embed_spectral.kept_kernels) == 0
     return output(twin, **inputs)
 
 
@@ -62,7 +57,7 @@ def differs(one: Tensor, other: Tensor, by: float = 1e-4) -> bool:
 
 
 @pytest.fixture
-def generated(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def generated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Gives the number of channels of each call of a generator."""
     calls: list[int] = []
     forward = KernelGenerator.forward
@@ -72,7 +67,7 @@ def generated(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return forward(self, channels)
 
     monkeypatch.setattr(KernelGenerator, 'forward', counted)
-    yield calls
+    return calls
 
 
 def _step(optimizer: type[torch.optim.Optimizer], **options: object) -> Callable:
@@ -83,14 +78,9 @@ def _step(optimizer: type[torch.optim.Optimizer], **options: object) -> Callable
     return edit
 
 
-def _data(change: Callable[[Tensor], Tensor | None]) -> Callable:
-    def edit(model: CopernicusFM) -> None:
-        for parameter in model.patch_embed_spectral.parameters():
-            changed = change(parameter.data)
-            if changed is not None:
-                parameter.data = changed
-
-    return edit
+def _assign(model: CopernicusFM) -> None:
+    for parameter in model.patch_embed_spectral.parameters():
+        parameter.data = parameter.data * 1.5
 
 
 def _replace(model: CopernicusFM) -> None:
@@ -98,30 +88,24 @@ def _replace(model: CopernicusFM) -> None:
     layer.weight = nn.Parameter(layer.weight * 9)
 
 
-def _transpose(model: CopernicusFM) -> None:
-    weight = model.get_parameter(W1)
-    weight.data = weight.data.T
-
-
 def _adapt(model: CopernicusFM) -> None:
-    nn.utils.parametrizations.weight_norm(model.patch_embed_spectral.fclayer.w2)
-    with torch.no_grad():
-        model.patch_embed_spectral.fclayer.w2.parametrizations.weight.original0.mul_(3)
+    # As LoRA does, behind all other parameters.
+    layer = model.patch_embed_spectral.fclayer.w2
+    layer.register_parameter('extra', nn.Parameter(torch.randn(128)))
+    layer.register_forward_hook(lambda layer, inputs, out: out + layer.extra)
 
 
 EDITS: dict[str, Callable[[CopernicusFM], object]] = {
     'sgd': _step(torch.optim.SGD),
     'adamw, foreach': _step(torch.optim.AdamW, foreach=True),
     'adamw, fused': _step(torch.optim.AdamW, fused=True),
-    'load_state_dict': lambda model: model.load_state_dict(encoder(1).state_dict()),
-    'load_state_dict, assigned': lambda model: model.load_state_dict(
+    'state dict loaded': lambda model: model.load_state_dict(encoder(1).state_dict()),
+    'state dict assigned': lambda model: model.load_state_dict(
         encoder(1).state_dict(), assign=True
     ),
-    'data in place': _data(lambda data: data.mul_(1.5)),
-    'data replaced': _data(lambda data: data * 1.5),
-    'data transposed': _transpose,
+    'data assigned': _assign,
     'parameter replaced': _replace,
-    'parametrised': _adapt,
+    'parameter added': _adapt,
     'to bfloat16 and back': lambda model: model.bfloat16().float(),
     'position table in place': lambda model: model.pos_embed[:, 1:].mul_(-1),
     'position table replaced': lambda model: setattr(
@@ -130,8 +114,12 @@ EDITS: dict[str, Callable[[CopernicusFM], object]] = {
 }
 
 
+# A GPU is not asked for its values; what PyTorch does not count goes unseen there.
 @pytest.mark.parametrize('name', EDITS)
-def test_an_edit_is_never_missed(name: str) -> None:
+@pytest.mark.parametrize('gpu', [False, True])
+def test_an_edit_is_never_missed(name: str, gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if gpu:
+        monkeypatch.setattr(derived, '_probe', lambda tensor: 0.0)
     model = encoder()
     before = output(model)
     EDITS[name](model)
@@ -141,31 +129,35 @@ def test_an_edit_is_never_missed(name: str) -> None:
     same(output(model), after)
 
 
+def test_values_written_past_pytorch_are_seen_on_the_cpu() -> None:
+    model = encoder()
+    before = output(model)
+    for parameter in model.patch_embed_spectral.parameters():
+        parameter.data.mul_(1.5)
+    same(output(model), fresh(model))
+    assert differs(output(model), before)
+
+
 @pytest.mark.parametrize('channels', [SPECTRAL, resolve_channels(language_embedding=VECTOR)])
 @torch.no_grad()
 def test_no_parameter_of_a_generator_is_forgotten(channels: object) -> None:
+    def kernels(embed: DynamicPatchEmbed) -> Tensor:
+        return torch.cat([part.flatten() for part in embed.kernels_of(channels, 16)])
+
     embed = encoder().embedding_of(channels)
-    names = dict(embed.named_parameters())
-    assert len(names) > 20
-    for name, parameter in names.items():
-        before = [part.clone() for part in embed.kernels_of(channels, 16)]
+    for name, parameter in embed.named_parameters():
+        before = kernels(embed)
         parameter += torch.randn(parameter.shape)
-        after = embed.kernels_of(channels, 16)
-        expected = copy.deepcopy(embed).kernels_of(channels, 16)
-        for one, other in zip(after, expected, strict=True):
-            assert torch.equal(one, other), name
-        assert any(differs(one, other, 1e-6) for one, other in zip(after, before, strict=True)), (
-            name
-        )
+        assert torch.equal(kernels(embed), kernels(copy.deepcopy(embed))), name
+        assert differs(kernels(embed), before, 1e-6), name
 
 
 def test_kernels_follow_a_change_of_dtype() -> None:
     model = encoder()
-    before = output(model)
-    double = output(model.double())
+    before, double = output(model), output(model.double())
     assert double.dtype == torch.float64
     same(double, fresh(model))
-    same(double.float(), before)
+    torch.testing.assert_close(double.float(), before, rtol=0, atol=1e-4)
 
 
 def test_a_vector_changed_in_place_is_not_taken_for_the_old_one() -> None:
@@ -186,9 +178,8 @@ def test_rows_taken_otherwise_out_of_the_same_vectors_are_other_channels() -> No
 def test_copies_and_pickles_follow_their_own_parameters() -> None:
     model = encoder()
     before = output(model)
-    empty = pickle.dumps(encoder())
     pickled = pickle.dumps(model)
-    assert len(pickled) < len(empty) + 1000
+    assert len(pickled) < len(pickle.dumps(encoder())) + 1000
     for twin in (copy.deepcopy(model), pickle.loads(pickled), copy.deepcopy(copy.copy(model))):
         same(output(twin), before)
         _replace(twin)
@@ -199,57 +190,43 @@ def test_copies_and_pickles_follow_their_own_parameters() -> None:
 
 def test_parameters_lent_by_functional_call_are_used_and_given_back() -> None:
     model, other = encoder(), encoder(1)
-    before = output(model)
+    before, expected = output(model), output(other)
     lent = {name: parameter.detach() for name, parameter in other.named_parameters()}
     with torch.no_grad():
-        out = torch.func.functional_call(model, lent, (images(),), S2)
-    same(out, output(other))
-    assert differs(out, before)
+        same(torch.func.functional_call(model, lent, (images(),), S2), expected)
+    assert differs(expected, before)
     same(output(model), before)
 
 
 def test_an_ensemble_by_vmap_uses_the_parameters_of_each_member() -> None:
     members = [encoder(), encoder(1)]
-    expected = torch.stack([output(member) for member in members])
-    parameters, buffers = torch.func.stack_module_state(members)
-
-    x = images()
-
-    def call(parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
-        return torch.func.functional_call(members[0], (parameters, buffers), (x,), S2)
-
+    expected, x = [output(member) for member in members], images()
+    call = torch.func.vmap(lambda *state: torch.func.functional_call(members[0], state, (x,), S2))
     with torch.no_grad():
-        found = torch.func.vmap(call)(parameters, buffers)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-    assert differs(found[0], found[1])
-    same(output(members[0]), expected[0])
+        found = call(*torch.func.stack_module_state(members))
+    torch.testing.assert_close(found, torch.stack(expected), rtol=0, atol=1e-5)
 
 
 def test_tangents_of_forward_mode_are_not_dropped() -> None:
-    embed = encoder().patch_embed_spectral.requires_grad_(False)
-    layer = embed.weight_generator.fc_bias
-    _, bias = embed.kernels_of(SPECTRAL, 16)
-    weight = layer.weight
-    del layer.weight
+    embed, name = encoder().patch_embed_spectral.requires_grad_(False), 'weight_generator.fc_bias'
+    inputs, layer = (torch.zeros(1, 13, 16, 16), SPECTRAL, 16), embed.weight_generator.fc_bias
+    bias = embed(*inputs)[0, :, 0, 0]
     with forward_ad.dual_level():
-        layer.weight = forward_ad.make_dual(weight, weight)
-        found = forward_ad.unpack_dual(embed.kernels_of(SPECTRAL, 16)[1]).tangent
-    assert found is not None
-    # The bias of the convolution is linear in the weight of the layer.
-    same(found, bias - 0.01 * layer.bias)
+        lent = {f'{name}.weight': forward_ad.make_dual(layer.weight, layer.weight)}
+        found = forward_ad.unpack_dual(torch.func.functional_call(embed, lent, inputs)).tangent
+    # A black image gives the bias, which is linear in the weight.
+    same(found[0, :, 0, 0], bias - 0.01 * layer.bias)
 
 
 @pytest.mark.parametrize('training', [True, False])
 def test_a_gradient_reaches_the_generator_after_kernels_were_kept(training: bool) -> None:
-    model = encoder()
-    output(model)
-    assert len(model.patch_embed_spectral.kept_kernels) == 1
-    grads = []
-    for one in (model, encoder()):
-        one.train(training)(images(), **S2).square().sum().backward()
-        grads.append(one.get_parameter(W1).grad)
-    assert grads[0] is not None and grads[0].any()
-    same(grads[0], grads[1])
+    models = [encoder(), encoder()]
+    output(models[0])
+    for model in models:
+        model.train(training)(images(), **S2).square().sum().backward()
+    grads = [model.get_parameter(W1).grad for model in models]
+    assert grads[0].any()
+    same(*grads)
 
 
 def test_a_learned_language_vector_gets_a_gradient_from_a_frozen_encoder() -> None:
@@ -261,26 +238,21 @@ def test_a_learned_language_vector_gets_a_gradient_from_a_frozen_encoder() -> No
 
 
 def test_frozen_kernels_are_generated_once_in_training_too(generated: list[int]) -> None:
-    model = encoder()
+    model = encoder().train()
     expected = fresh(model)
     generated.clear()
     model.freeze()
-    model.train()
     for _ in range(3):
         same(model(images(), **S2), expected)
     assert generated == [13]
 
 
 def test_kernels_made_in_inference_mode_take_part_in_a_backward_pass() -> None:
-    model = encoder()
-    model.requires_grad_(False)
+    model, x = encoder().requires_grad_(False), images().requires_grad_()
     with torch.inference_mode():
-        expected = model(images(), **S2).clone()
+        model(images(), **S2)
     assert len(model.patch_embed_spectral.kept_kernels) == 1
-    x = images().requires_grad_()
-    out = model(x, **S2)
-    out.square().sum().backward()
-    same(out, expected)
+    model(x, **S2).square().sum().backward()
     assert x.grad is not None and x.grad.any()
 
 
@@ -292,28 +264,10 @@ def test_an_encoder_born_in_inference_mode_is_followed() -> None:
         assert differs(output(model), before)
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_autocast_leaves_no_rounded_kernels_behind(dtype: torch.dtype) -> None:
-    model = encoder()
-    for _ in range(2):
-        with torch.autocast('cpu', dtype):
-            rounded = output(model)
-        exact = output(model)
-        same(exact, fresh(encoder()))
-        assert differs(rounded, exact)
-    with torch.autocast('cpu', dtype):
-        same(output(model), fresh(encoder()))
-
-
 def test_inputs_by_turns_get_their_own_kernels(generated: list[int]) -> None:
     model = encoder()
-    turns: list[dict] = [
-        S2,
-        S2 | {'kernel_size': 4},
-        {'bands': S2_TOA.bands[::-1], 'kernel_size': 8},
-        VARIABLE,
-        {'language_embedding': language_vector(1), 'kernel_size': 8},
-    ]
+    turns: list[dict] = [S2, S2 | {'kernel_size': 4}, S2 | {'bands': S2_TOA.bands[::-1]}]
+    turns += [VARIABLE, VARIABLE | {'language_embedding': language_vector(1)}]
     expected = [fresh(model, **inputs) for inputs in turns]
     for number, one in enumerate(expected):
         assert all(differs(one, other) for other in expected[:number])
@@ -335,14 +289,6 @@ def test_memory_is_bounded_and_the_oldest_goes_first() -> None:
         get(key)
         assert len(kept) <= 2
     assert made == [1, 2, 3, 2]
-    kept.clear()
-    get(2)
-    assert made[-1] == 2 and len(made) == 5
-    model = encoder()
-    for side in range(16, 64, 2):
-        with torch.no_grad():
-            model(torch.zeros(1, 2, side, side), bands=S1_GRD, kernel_size=2)
-    assert len(model.kept_positions) == 16
 
 
 def test_a_thread_that_forgets_does_not_stop_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,19 +297,3 @@ def test_a_thread_that_forgets_does_not_stop_another(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(derived, '_probe', lambda tensor: kept.clear())
     for _ in range(2):
         assert kept.get('key', [source], lambda: (source,))[0] is source
-
-
-def test_the_pseudo_inverse_is_computed_once_per_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes, pinv = [], torch.linalg.pinv
-    monkeypatch.setattr(torch.linalg, 'pinv', lambda m: (sizes.append(m.shape[1]), pinv(m))[1])
-    model = encoder().train()
-    # Sizes no other test uses.
-    for kernel_size in (7, 9, 7, 9):
-        model(torch.zeros(1, 2, 32, 32), bands=S1_GRD, kernel_size=kernel_size)
-    assert sizes == [7**2, 9**2]
-
-
-def test_a_constant_first_needed_under_a_transform_is_an_ordinary_tensor() -> None:
-    device = torch.device('cpu')
-    torch.func.grad(lambda x: (x * resize_matrix(11, device)).sum())(torch.ones(()))
-    assert resize_matrix(11, device).numpy().shape == (11**2, 256)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.models import golden
-from torchgeo_copernicus.models import CopernicusFM, copernicus_fm_base
+from torchgeo_copernicus.models import CopernicusFM, copernicus_fm_base, export_onnx
 from torchgeo_copernicus.models.channels import resolve_channels
 from torchgeo_copernicus.models.fourier import fourier_expansion
 from torchgeo_copernicus.models.kernel_resize import resize_kernel, resize_matrix
@@ -60,11 +61,7 @@ def test_state_dict_keys_and_shapes_are_the_released_ones(
     assert {key: tuple(value.shape) for key, value in model.state_dict().items()} == expected
 
 
-@pytest.mark.parametrize('name', CASES)
-def test_outputs_are_the_official_ones(
-    name: str, model: CopernicusFM, arrays: Mapping[str, np.ndarray], cases: dict
-) -> None:
-    case = cases[name]
+def inputs_of(case: dict) -> tuple[Tensor, Tensor, dict]:
     x = golden.image(case['id'], case['shape'])
     meta = torch.tensor([[np.nan if v is None else v for v in row] for row in case['meta']])
     metadata = meta.clone()
@@ -74,13 +71,27 @@ def test_outputs_are_the_official_ones(
         inputs |= {'wavelengths_nm': case['wv'], 'bandwidths_nm': case['bw']}
     else:
         inputs['language_embedding'] = golden.language_vector(case['lang'])
+    return x, metadata, inputs
 
+
+@pytest.mark.parametrize('name', CASES)
+def test_outputs_are_the_official_ones(
+    name: str, model: CopernicusFM, arrays: Mapping[str, np.ndarray], cases: dict
+) -> None:
+    case = cases[name]
+    x, metadata, inputs = inputs_of(case)
+    spectral = case['mode'] == 'spectral'
+    embed = model.patch_embed_spectral if spectral else model.patch_embed_variable
+    embed.kept_kernels.clear()
+
+    # Kernels are generated for the first call and kept for the next ones.
     with torch.no_grad():
         model.global_pool = 'token'
         cls = model(x, metadata, **inputs)
         maps = model.forward_intermediates(x, metadata, **inputs)
         model.global_pool = 'avg'
         pooled = model(x, metadata, **inputs)
+    assert len(embed.kept_kernels) == 1
 
     def expected(key: str) -> np.ndarray:
         return arrays[f'{name}/{key}']
@@ -92,8 +103,6 @@ def test_outputs_are_the_official_ones(
         np.testing.assert_allclose(golden.summary(feature), expected(f'feat{index}'), **TOLERANCE)
 
     with torch.no_grad():
-        spectral = case['mode'] == 'spectral'
-        embed = model.patch_embed_spectral if spectral else model.patch_embed_variable
         names = ('wavelengths_nm', 'bandwidths_nm', 'language_embedding')
         channels = resolve_channels(**{name: inputs[name] for name in names if name in inputs})
         waves = embed.fclayer(embed.describe(channels, x.device))
@@ -104,6 +113,74 @@ def test_outputs_are_the_official_ones(
     flat = weight.permute(1, 2, 3, 0).contiguous()
     np.testing.assert_allclose(golden.summary(flat), expected('gen_weight'), **TOLERANCE)
     np.testing.assert_allclose(golden.summary(patches), expected('patch_tokens'), **TOLERANCE)
+
+
+# One of each hypernetwork; a graph of twelve blocks takes a while.
+@pytest.mark.parametrize('name', ['s3_96_k8_meta', 's5p_56_k4_nan'])
+@torch.no_grad()
+def test_compiled_outputs_are_the_official_ones(
+    name: str, model: CopernicusFM, arrays: Mapping[str, np.ndarray], cases: dict
+) -> None:
+    x, metadata, inputs = inputs_of(cases[name])
+    model.global_pool = 'token'
+    torch._dynamo.reset()
+    compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
+    np.testing.assert_allclose(
+        compiled(x, metadata, **inputs), arrays[f'{name}/cls_embed'], **TOLERANCE
+    )
+
+
+@pytest.mark.parametrize(
+    ('name', 'pool', 'key'),
+    [
+        *((name, 'token', 'cls_embed') for name in CASES),
+        *((name, 'avg', 'pool_embed') for name in CASES[1::3]),
+    ],
+)
+@torch.no_grad()
+def test_specialised_outputs_are_the_official_ones(
+    name: str,
+    pool: str,
+    key: str,
+    model: CopernicusFM,
+    arrays: Mapping[str, np.ndarray],
+    cases: dict,
+) -> None:
+    x, metadata, inputs = inputs_of(cases[name])
+    model.global_pool = pool  # type: ignore[assignment]
+    static = model.specialize(**inputs, image_size=x.shape[2:])
+    np.testing.assert_allclose(static(x, metadata), arrays[f'{name}/{key}'], **TOLERANCE)
+    maps = static.forward_intermediates(x, metadata)
+    for index, feature in zip((3, 5, 7, 11), maps, strict=True):
+        # Before any norm their deviation reaches 11.
+        expected = arrays[f'{name}/feat{index}']
+        np.testing.assert_allclose(golden.summary(feature), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('name', 'pool', 'key'),
+    [('s3_96_k8_meta', 'token', 'cls_embed'), ('s5p_56_k4_nan', 'avg', 'pool_embed')],
+)
+def test_onnx_outputs_are_the_official_ones(
+    name: str,
+    pool: str,
+    key: str,
+    model: CopernicusFM,
+    arrays: Mapping[str, np.ndarray],
+    cases: dict,
+    tmp_path: Path,
+) -> None:
+    for module in ('onnx', 'onnxscript'):
+        pytest.importorskip(module, reason='needs the extra `export`')
+    onnxruntime = pytest.importorskip('onnxruntime', reason='needs the extra `export`')
+    x, metadata, inputs = inputs_of(cases[name])
+    model.global_pool = pool  # type: ignore[assignment]
+    static = model.specialize(**inputs, image_size=x.shape[2:])
+    path = export_onnx(static, tmp_path / 'model.onnx')
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    (found,) = session.run(None, {'image': x.numpy(), 'metadata': metadata.numpy()})
+    path.unlink()
+    np.testing.assert_allclose(found, arrays[f'{name}/{key}'], **TOLERANCE)
 
 
 @pytest.mark.parametrize(('kind', 'bounds'), [('central', (100, 1e9)), ('bandwidth', (1, 1e9))])

@@ -168,6 +168,15 @@ def test_a_corrected_file_is_read_again(by_hand: Path) -> None:
     assert language_vector('NO2').eq(2).all()
 
 
+def test_vectors_first_read_in_inference_mode_can_be_trained_with(by_hand: Path) -> None:
+    torch.save(vectors(), by_hand)
+    with torch.inference_mode():
+        language.language_vectors(('NO2', 'DEM'))
+    layer = torch.nn.Linear(2048, 1)
+    layer(language.language_vectors(('NO2', 'DEM'))).sum().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.eq(2 + 5).all()
+
+
 @pytest.mark.parametrize(
     ('rows', 'message'),
     [

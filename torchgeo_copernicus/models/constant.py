@@ -5,12 +5,14 @@ A compiled or exported graph holds the tensor itself, not the steps that lead to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, wraps
 from typing import ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch._guards import tracing
 from torch.utils._python_dispatch import _disable_current_modes
 
 _Number = TypeVar('_Number', int, float)
@@ -28,17 +30,27 @@ def constant(function: Callable[_Arguments, Tensor]) -> Callable[_Arguments, Ten
 
     @wraps(function)
     def call(*args: Hashable) -> Tensor:
-        # A tensor made in inference mode could not take part in a later backward pass, and one made
-        # while a graph is traced, or under `torch.func.grad`, would belong to it.
-        with (
-            _disable_current_modes(),
-            torch._C._DisableFuncTorch(),
-            torch.inference_mode(False),
-            torch.no_grad(),
-        ):
+        with ordinary_tensors():
             return kept(*args)
 
     return assumed_constant(cast(Callable[_Arguments, Tensor], call))
+
+
+@contextmanager
+def ordinary_tensors() -> Iterator[None]:
+    """Make tensors that may be kept.
+
+    One made in inference mode could not take part in a later backward pass, and one made while a graph is
+    traced, or under `torch.func.grad`, would belong to it. `torch.load` reads no values while one is traced.
+    """
+    with (
+        tracing(None),
+        _disable_current_modes(),
+        torch._C._DisableFuncTorch(),
+        torch.inference_mode(False),
+        torch.no_grad(),
+    ):
+        yield
 
 
 def as_constant(number: _Number) -> _Number:

@@ -1,8 +1,8 @@
 """Keeps tensors that follow from parameters, until one of the parameters changes.
 
 Never hands out a stale one for any change PyTorch counts: optimizer steps, loading, moving, assignment,
-in-place edits. Edits through `.data` or NumPy are not counted by PyTorch; on the CPU a sample of the values
-is compared as well, elsewhere they need `clear`.
+in-place edits. Edits through `.data` or NumPy and steps of fused optimizers are not counted by PyTorch; on
+the CPU a sample of the values is compared as well, elsewhere they need `clear`.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def is_plain(tensor: Tensor) -> bool:
     """Tell whether PyTorch counts the changes of a tensor, and its values are real.
 
     Inference tensors are not counted; fake, distributed and functorch tensors hold no values of their own,
-    and what is compiled or exported has none yet; forward-mode differentiation adds a tangent.
+    and what is compiled or exported has none yet; forward-mode differentiation adds a tangent; a CUDA graph
+    would go on reading memory that is no longer kept.
     """
     return (
         not torch.compiler.is_compiling()
@@ -126,5 +127,6 @@ def is_plain(tensor: Tensor) -> bool:
         and not tensor.is_inference()
         and tensor.device.type != 'meta'
         and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+        and not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
         and unpack_dual(tensor).tangent is None  # type: ignore[no-untyped-call]
     )

@@ -119,7 +119,8 @@ def load_specialized(path: Path | str) -> Specialized:
         stored |= {key: tuple(stored[key]) for key in ('channels', 'image_size')}
         if not isinstance(stored['metadata'], str):
             stored['metadata'] = tuple(stored['metadata'])
-        model = Specialization(**stored).build().to(tensors['cls_token'].dtype)
+        model = Specialization(**stored).build()
+        model.to(next(iter(tensors.values()), torch.empty(0)).dtype)
     except (
         ArithmeticError,
         AssertionError,
@@ -198,6 +199,10 @@ def check_onnx(model: Specialized, path: Path | str) -> float:
             None, {name: value.cpu().numpy() for name, value in zip(names, inputs, strict=True)}
         )
         found = torch.from_numpy(array)
+        if found.shape != expected.shape:
+            raise ValueError(
+                f'{path} gives {list(found.shape)}, which differs from PyTorch: {list(expected.shape)}.'
+            )
         if not torch.allclose(found, expected, rtol=_RTOL, atol=_ATOL):
             raise ValueError(
                 f'{path} differs from PyTorch by {(found - expected).abs().max().item():.2g} at batch '

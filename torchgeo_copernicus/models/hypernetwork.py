@@ -85,6 +85,15 @@ class DynamicPatchEmbed(nn.Module):
         self.apply(_init_linear)
         self.kept_kernels = DerivedTensors()
 
+    def train(self, mode: bool = True) -> DynamicPatchEmbed:
+        """Set the mode and forget all kernels, as every pass with gradients does.
+
+        PyTorch does not count the steps of fused optimizers; one may follow.
+        """
+        self.kept_kernels.clear()
+        super().train(mode)
+        return self
+
     def describe(self, channels: Channels, device: torch.device) -> Tensor:
         """Return raw descriptions `[C, 128]` of channels.
 
@@ -105,7 +114,7 @@ class DynamicPatchEmbed(nn.Module):
     def kernels_of(self, channels: Channels, kernel_size: int) -> tuple[Tensor, Tensor]:
         """Return convolution weights `[D, C, k, k]` and bias `[D]` for channels, kept ones if possible."""
         sources: list[Tensor] = list(self.parameters())
-        device = sources[0].device
+        device = self.weight_generator.weight_tokens.device
 
         def generate() -> tuple[Tensor, Tensor]:
             return self.kernels(self.describe(channels, device), kernel_size)
@@ -117,7 +126,12 @@ class DynamicPatchEmbed(nn.Module):
             key = (channels.vectors.data_ptr(), len(channels.vectors), kernel_size)
             sources.append(channels.vectors)
         learns = any(source.requires_grad for source in sources)
+        # A replica of `nn.DataParallel` has no parameters to watch.
+        if not sources:
+            return generate()
         if learns and (self.training or torch.is_grad_enabled()):
+            if not torch.compiler.is_compiling():
+                self.kept_kernels.clear()
             return generate()
         kernel, bias = self.kept_kernels.get(key, sources, generate)
         return kernel, bias

@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from torch import Tensor
 
 from torchgeo_copernicus.models.checkpoint import read_tensors
-from torchgeo_copernicus.models.constant import assumed_constant
+from torchgeo_copernicus.models.constant import assumed_constant, ordinary_tensors
 from torchgeo_copernicus.require import require
 from torchgeo_copernicus.sensors import SENSORS
 
@@ -84,7 +84,8 @@ def _changed_ns(path: Path) -> int:
 @lru_cache(maxsize=4)
 def _read(path: Path, changed_ns: int) -> Mapping[str, Tensor]:
     """Read a file once, and again when it has changed."""
-    vectors = {name: vector.float().flatten() for name, vector in read_tensors(path).items()}
+    with ordinary_tensors():
+        vectors = {name: vector.float().flatten() for name, vector in read_tensors(path).items()}
     for name, vector in vectors.items():
         check_language_vectors(vector[None], f'{path}: {name!r}')
     return vectors
@@ -131,7 +132,8 @@ def language_vectors(names: tuple[str, ...]) -> Tensor:
 @lru_cache(maxsize=32)
 def _stack(names: tuple[str, ...], path: Path, changed_ns: int) -> Tensor:
     """Stack vectors once, and again when the file has changed."""
-    return torch.stack([language_vector(name) for name in names])
+    with ordinary_tensors():
+        return torch.stack([language_vector(name) for name in names])
 
 
 def check_language_vectors(vectors: Tensor, where: str) -> None:
