@@ -119,6 +119,9 @@ class DynamicPatchEmbed(nn.Module):
         def generate() -> tuple[Tensor, Tensor]:
             return self.kernels(self.describe(channels, device), kernel_size)
 
+        # A replica of `nn.DataParallel` has no parameters to watch.
+        if not sources:
+            return generate()
         key: tuple[object, ...] = (channels, kernel_size)
         if isinstance(channels, VariableChannels):
             if not is_plain(channels.vectors):
@@ -126,9 +129,6 @@ class DynamicPatchEmbed(nn.Module):
             key = (channels.vectors.data_ptr(), len(channels.vectors), kernel_size)
             sources.append(channels.vectors)
         learns = any(source.requires_grad for source in sources)
-        # A replica of `nn.DataParallel` has no parameters to watch.
-        if not sources:
-            return generate()
         if learns and (self.training or torch.is_grad_enabled()):
             if not torch.compiler.is_compiling():
                 self.kept_kernels.clear()
