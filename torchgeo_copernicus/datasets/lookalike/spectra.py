@@ -43,8 +43,8 @@ COVERS: dict[str, dict[str, float]] = {
 }
 
 #: Side of a native pixel in pixels of 10 m; 1 where not listed.
-_NATIVE_PX = dict.fromkeys(('B05', 'B06', 'B07', 'B8A', 'B11', 'B12'), 2)
-_NATIVE_PX |= dict.fromkeys(('B01', 'B09', 'B10'), 6)
+NATIVE_PX = dict.fromkeys(('B05', 'B06', 'B07', 'B8A', 'B11', 'B12'), 2)
+NATIVE_PX |= dict.fromkeys(('B01', 'B09', 'B10'), 6)
 
 
 def spectrum(cover: str, bands: Sequence[str]) -> NDArray[np.float64]:
@@ -137,7 +137,7 @@ def to_dn(
     rows = 0.2 * padded[:, :-2] + 0.6 * padded[:, 1:-1] + 0.2 * padded[:, 2:]
     blurred = 0.2 * rows[:, :, :-2] + 0.6 * rows[:, :, 1:-1] + 0.2 * rows[:, :, 2:]
     for i, band in enumerate(bands):
-        side = _NATIVE_PX.get(band, 1)
+        side = NATIVE_PX.get(band, 1)
         starts = np.arange(0, size, side)
         sides = np.diff(starts, append=size)  # the last native pixel may be cut off
         native = np.add.reduceat(np.add.reduceat(blurred[i], starts, axis=0), starts, axis=1)

@@ -1,0 +1,162 @@
+"""Finds the files of a split, and reads or makes the tables of its places."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from tqdm import tqdm
+
+from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource
+from torchgeo_copernicus.datasets.ssl4eo.folder import Folder, LocalFolder
+from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import SUFFIX, Split, split_list
+from torchgeo_copernicus.datasets.ssl4eo.place_index import PlaceIndex
+from torchgeo_copernicus.datasets.ssl4eo.statistics import Edition, Modality
+
+_LOGGER = logging.getLogger(__name__)
+# Below this the table is made faster than a bar is read.
+_BAR_FROM_FILES = 50
+
+
+@dataclass(frozen=True)
+class OpenSplit:
+    """A split whose places are known.
+
+    Attributes:
+        edition: Edition of the files.
+        where: Name of the split, for messages.
+        indices: Table of places of each modality.
+        open: Opens a file of a modality by name.
+        kept: Where the table of a modality is kept.
+    """
+
+    edition: Edition
+    where: str
+    indices: Mapping[Modality, PlaceIndex]
+    open: Mapping[Modality, Callable[[str], ByteSource]]
+    kept: Mapping[Modality, Path]
+
+
+def folder_at(root: Path | str) -> Folder:
+    """Return a folder on disk, or behind an address such as `https://...`, `s3://...`, `hf://...`."""
+    if '://' in str(root):
+        from torchgeo_copernicus.datasets.ssl4eo.remote import RemoteFolder
+
+        return RemoteFolder(str(root))
+    return LocalFolder(Path(root))
+
+
+def open_split(
+    root: Path | str,
+    split: Split,
+    modalities: Sequence[Modality],
+    edition: Edition | None,
+    files: Sequence[str] | None,
+    index_folder: Path | str | None,
+) -> OpenSplit:
+    """Find the files of a split.
+
+    Args:
+        root: Folder or address with `train`, `val` and `splits`.
+        split: Which split.
+        modalities: Which modalities.
+        edition: Which edition; told by the names of the files when None.
+        files: Which files; those of the split's list that are there when None.
+        index_folder: Where tables are kept; see `SSL4EOS12v11`.
+
+    Raises:
+        ValueError: If a modality has no files, files are missing, or of another edition.
+    """
+    if edition is not None and edition not in get_args(Edition):
+        raise ValueError(f'Unknown edition {edition!r}. Allowed: {list(get_args(Edition))}.')
+    top = folder_at(root)
+    where = f'{root}/{split}'
+    listed = top.text(split_list(split))
+    indices, opens, kept = {}, {}, {}
+    found: Edition | None = edition
+    for modality in modalities:
+        folder = folder_at(f'{where}/{modality}')
+        by_edition = {name: folder.stamps(SUFFIX[name]) for name in get_args(Edition)}
+        there: list[Edition] = [name for name, stamps in by_edition.items() if stamps]
+        if not there:
+            raise ValueError(
+                f'{where}/{modality} has no files *{SUFFIX["zarr"]} or *{SUFFIX["webdataset"]}. Give the '
+                'folder that holds train, val and splits as root, or download them with '
+                'torchgeo_copernicus.datasets.ssl4eo.download_v11.'
+            )
+        if found is None:
+            if len(there) > 1:
+                raise ValueError(
+                    f'{where}/{modality} holds both editions; choose one with edition=.'
+                )
+            found = there[0]
+        if found not in there:
+            raise ValueError(
+                f'{where}/{modality} holds the edition {there[0]!r} (*{SUFFIX[there[0]]}), not '
+                f'{found!r} (*{SUFFIX[found]}).'
+            )
+        stamps = _chosen(by_edition[found], files, listed, f'{where}/{modality}')
+        kept[modality] = _keep(root, split, modality, index_folder)
+        indices[modality] = _index(folder, stamps, kept[modality], f'{where}/{modality}')
+        opens[modality] = folder.open
+    if found is None:
+        raise ValueError('modalities is empty; name at least one.')
+    return OpenSplit(found, where, indices, opens, kept)
+
+
+def _chosen(
+    stamps: dict[str, tuple[int, int]], files: Sequence[str] | None, listed: str | None, where: str
+) -> dict[str, tuple[int, int]]:
+    """Return the files to read."""
+    if files is not None:
+        if not files or isinstance(files, str):
+            raise ValueError(f'files must be a list of file names, not {files!r}.')
+        if missing := [name for name in files if name not in stamps]:
+            raise ValueError(f'{where} has no files {missing[:3]}; there are {list(stamps)[:3]}.')
+        return {name: stamps[name] for name in files}
+    if listed is None:
+        return stamps
+    names = listed.split()
+    present = {name: stamps[name] for name in names if name in stamps}
+    if not present:
+        raise ValueError(
+            f'{where} has none of the {len(names)} files of the split list, such as {names[:1]}; it has '
+            f'{list(stamps)[:3]}. Is this the right split?'
+        )
+    if len(present) < len(names):
+        _LOGGER.warning('%s: %d of %d files are there.', where, len(present), len(names))
+    return present
+
+
+def _keep(root: Path | str, split: Split, modality: Modality, folder: Path | str | None) -> Path:
+    """Return where the table of a modality is kept."""
+    name = f'{split}-{modality}.npz'
+    if folder is not None:
+        return Path(folder) / name
+    if '://' not in str(root) and os.access(root, os.W_OK):
+        return Path(root) / '.index' / name
+    cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    key = hashlib.sha256(str(root).encode()).hexdigest()[:16]
+    return Path(cache) / 'torchgeo_copernicus' / 'ssl4eo_v11' / key / name
+
+
+def _index(
+    folder: Folder, stamps: dict[str, tuple[int, int]], path: Path, where: str
+) -> PlaceIndex:
+    index = PlaceIndex.load(path, stamps)
+    if index is not None:
+        return index
+
+    def progress(results: Iterable[object], count: int) -> Iterable[object]:
+        off = None if count >= _BAR_FROM_FILES else True
+        bar: Iterable[object] = tqdm(results, f'Reading the places of {where}', count, disable=off)
+        return bar
+
+    index = PlaceIndex.build(stamps, folder.open, progress)
+    index.save(path)
+    return index
