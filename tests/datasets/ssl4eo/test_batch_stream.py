@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11, SSL4EOS12v11Stream
+from torchgeo_copernicus.datasets.ssl4eo.scale import Scale, scale_of
 
 BOTH = ('S2L2A', 'S1GRD')
 
 
 def stream(root: Path, batch_size: int = 3, **options: object) -> SSL4EOS12v11Stream:
-    names = ('modalities', 'dates', 'bands', 'season')
+    names = ('modalities', 'dates', 'bands', 'season', 'keep_offset')
     dataset = SSL4EOS12v11(root, **{k: options.pop(k) for k in names if k in options})
     return SSL4EOS12v11Stream(dataset, batch_size, **options)
 
@@ -24,7 +25,7 @@ def ids(batches: object) -> list[int]:
 
 @pytest.mark.parametrize('dates', ['all', 'each', 'random'])
 def test_batches_hold_what_the_dataset_gives(v11_root: Path, dates: str) -> None:
-    flow = stream(v11_root, modalities=BOTH, dates=dates, standardise=False, drop_last=False)
+    flow = stream(v11_root, modalities=BOTH, dates=dates, drop_last=False)
     dataset = SSL4EOS12v11(v11_root, modalities=BOTH, dates=dates)
     wanted = {}
     for i in range(len(dataset)):
@@ -43,10 +44,24 @@ def test_batches_hold_what_the_dataset_gives(v11_root: Path, dates: str) -> None
     assert found == len(dataset)
 
 
-def test_images_are_standardised_with_the_statistics_of_the_edition(v11_root: Path) -> None:
-    plain = next(iter(stream(v11_root, modalities=BOTH, standardise=False, shuffle=False)))
-    scaled = next(iter(stream(v11_root, modalities=BOTH, shuffle=False)))
-    statistics = SSL4EOS12v11(v11_root, modalities=BOTH).statistics
+def scales(root: Path, normalisation: str = 'standardise', **options: object) -> dict[str, Scale]:
+    dataset = SSL4EOS12v11(root, **options)
+    return {
+        name: scale_of(name, dataset.bands[name], dataset.statistics[name], normalisation)
+        for name in dataset.modalities
+    }
+
+
+@pytest.mark.parametrize('keep_offset', [False, True])
+def test_images_are_standardised_with_the_statistics_of_the_edition(
+    v11_root: Path, keep_offset: bool
+) -> None:
+    options = {'modalities': BOTH, 'keep_offset': keep_offset}
+    plain = next(iter(stream(v11_root, shuffle=False, **options)))
+    scaled = next(
+        iter(stream(v11_root, scales=scales(v11_root, **options), shuffle=False, **options))
+    )
+    statistics = SSL4EOS12v11(v11_root, **options).statistics
     for name in BOTH:
         mean = torch.tensor(list(statistics[name].mean.values()))[:, None, None]
         std = torch.tensor(list(statistics[name].std.values()))[:, None, None]
@@ -56,8 +71,73 @@ def test_images_are_standardised_with_the_statistics_of_the_edition(v11_root: Pa
     assert 0.1 < float(scaled['image']['S1GRD'].std()) < 10
 
 
+@pytest.mark.parametrize('keep_offset', [False, True])
+def test_the_input_of_the_released_weights_has_no_offset(v11_root: Path, keep_offset: bool) -> None:
+    options = {'modalities': ['S2L1C', 'S1GRD', 'S2RGB'], 'keep_offset': keep_offset}
+    plain = next(iter(stream(v11_root, modalities=options['modalities'], shuffle=False)))
+    used = scales(v11_root, 'pretraining', **options)
+    scaled = next(iter(stream(v11_root, scales=used, shuffle=False, **options)))
+    for name, expected in (
+        ('S2L1C', plain['image']['S2L1C'] / 10_000),
+        ('S2RGB', plain['image']['S2RGB'] / 255),
+        (
+            'S1GRD',
+            0.5
+            + (plain['image']['S1GRD'] - torch.tensor([-12.577, -20.265])[:, None, None])
+            / torch.tensor([5.179, 5.872])[:, None, None]
+            / 4,
+        ),
+    ):
+        assert torch.allclose(scaled['image'][name], expected.clamp(0, 1), atol=1e-5)
+
+
+def test_flips_are_drawn_for_each_sample_and_move_all_its_images(v11_root: Path) -> None:
+    options = {'modalities': BOTH, 'shuffle': False, 'batch_size': 8}
+    plain = next(iter(stream(v11_root, **options)))
+    flipped = next(iter(stream(v11_root, flip=True, **options)))
+    seen = set()
+    for slot in range(8):
+        for axes in ((), (-1,), (-2,), (-2, -1)):
+            if torch.equal(
+                plain['image']['S1GRD'][slot].flip(axes), flipped['image']['S1GRD'][slot]
+            ):
+                break
+        else:
+            pytest.fail('no flip explains the image')
+        seen.add(axes)
+        left = plain['image']['S2L2A'][slot].flip(axes)
+        assert torch.equal(left, flipped['image']['S2L2A'][slot])
+    assert len(seen) == 4
+    assert torch.equal(plain['metadata']['S1GRD'], flipped['metadata']['S1GRD'])
+
+
+@pytest.mark.parametrize(('dates', 'count'), [('all', 4), ('pair', 2), ('each', 1)])
+def test_modalities_and_dates_become_channels(v11_root: Path, dates: str, count: int) -> None:
+    options = {'modalities': BOTH, 'shuffle': False, 'dates': dates}
+    apart = next(iter(stream(v11_root, **options)))
+    joined = next(iter(stream(v11_root, concat=True, **options)))
+    images = [apart['image'][name].reshape(3, count, -1, 48, 48) for name in BOTH]
+    expected = torch.cat(images, dim=2).flatten(1, 2)
+    assert joined['image'].shape == (3, count * 14, 48, 48)
+    assert torch.equal(joined['image'], expected)
+    assert torch.equal(joined['metadata'], apart['metadata']['S2L2A'])
+
+
+def test_a_pair_has_two_different_dates(v11_root: Path) -> None:
+    pairs = []
+    flow = stream(v11_root, modalities='S2RGB', dates='pair', batch_size=8)
+    for _ in range(6):
+        for batch in flow:
+            days = batch['metadata'][..., 2]
+            assert (days[:, 0] != days[:, 1]).all()
+            pairs += [tuple(pair) for pair in days.tolist()]
+    # Both orders occur: which view is the first is chance.
+    assert any(a < b for a, b in pairs)
+    assert any(a > b for a, b in pairs)
+
+
 def test_the_same_window_is_cut_from_all_modalities_and_dates(v11_root: Path) -> None:
-    flow = stream(v11_root, modalities=BOTH, crop_size=20, standardise=False, shuffle=False)
+    flow = stream(v11_root, modalities=BOTH, crop_size=20, shuffle=False)
     dataset = SSL4EOS12v11(v11_root, modalities=BOTH)
     corners = set()
     for number, batch in enumerate(flow):
@@ -87,7 +167,7 @@ def test_the_same_window_is_cut_from_all_modalities_and_dates(v11_root: Path) ->
 
 
 def test_centre_crops_are_in_the_centre(v11_root: Path) -> None:
-    options = {'modalities': 'S2RGB', 'shuffle': False, 'standardise': False}
+    options = {'modalities': 'S2RGB', 'shuffle': False}
     batch = next(iter(stream(v11_root, crop_size=20, random_crop=False, **options)))
     whole = SSL4EOS12v11(v11_root, modalities='S2RGB')[0]
     assert torch.equal(batch['image'][0], whole['image'][..., 14:34, 14:34])
@@ -183,6 +263,7 @@ def test_resuming_with_other_data_is_refused(v11_root: Path) -> None:
         {'modalities': 'S2RGB', 'seed': 1},
         {'modalities': 'S2RGB', 'pool': 1},
         {'modalities': 'S2RGB', 'dates': 'each'},
+        {'modalities': 'S2RGB', 'flip': True},
     ):
         with pytest.raises(ValueError, match='other data or another order'):
             stream(v11_root, **options).load_state_dict(state)
@@ -205,7 +286,7 @@ def test_memory_is_used_again(v11_root: Path) -> None:
     assert len(places) <= 4
 
 
-def test_missing_values_are_filled_if_asked(
+def test_missing_radar_becomes_the_mean_not_zero_db(
     v11_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine = SSL4EOS12v11.read_into
@@ -219,8 +300,13 @@ def test_missing_values_are_filled_if_asked(
     monkeypatch.setattr(SSL4EOS12v11, 'read_into', with_hole)
     left = next(iter(stream(v11_root, modalities='S1GRD')))
     assert left['image'][..., 0, 0].isnan().all()
-    filled = next(iter(stream(v11_root, modalities='S1GRD', fill=0.0)))
-    assert (filled['image'][..., 0, 0] == 0).all()
+    used = scales(v11_root, modalities='S1GRD')
+    filled = next(iter(stream(v11_root, modalities='S1GRD', scales=used)))
+    # The mean, which standardised is zero: 0 dB would be brighter than any land.
+    assert filled['image'][..., 0, 0].abs().max() < 1e-6
+    used = scales(v11_root, 'pretraining', modalities='S1GRD')
+    filled = next(iter(stream(v11_root, modalities='S1GRD', scales=used)))
+    assert torch.allclose(filled['image'][..., 0, 0], torch.tensor(0.5))
 
 
 def test_a_damaged_file_ends_the_stream_and_is_named(v11_copy: Path) -> None:
@@ -242,6 +328,7 @@ def test_a_damaged_file_ends_the_stream_and_is_named(v11_copy: Path) -> None:
         ({'threads': 0}, 'threads'),
         ({'prefetch': 0}, 'prefetch'),
         ({'crop_size': 49}, '1 to 48 px'),
+        ({'scales': {}}, 'scales are of'),
         ({'rank': 2, 'world_size': 2}, 'rank 2'),
         ({'remainder': 'keep'}, 'Unknown remainder'),
         ({'shuffle': False, 'pool': 2}, 'shuffle is False'),

@@ -87,7 +87,7 @@ def select(
     seconds: NDArray[np.int64],
     *,
     each: bool,
-    whole: bool,
+    at_least: int,
     season: Season | None,
     cloud_share: NDArray[np.float32] | None,
     max_cloud: float | None,
@@ -98,7 +98,7 @@ def select(
     Args:
         seconds: Acquisition times of the first modality (s since 1970-01-01 UTC), `[N, T]`.
         each: One item for each place and date, not for each place.
-        whole: A place counts only with all its dates.
+        at_least: A place counts only with so many dates.
         season: Three months of the calendar that dates must lie in.
         cloud_share: Share of each image that does not see the ground, `[N, T]`.
         max_cloud: Largest allowed share.
@@ -110,8 +110,7 @@ def select(
         allowed &= np.isin(months, SEASON_MONTHS[season])
     if max_cloud is not None and cloud_share is not None:
         allowed &= cloud_share <= max_cloud
-    if whole:
-        allowed &= allowed.all(axis=1, keepdims=True)
+    allowed &= (allowed.sum(axis=1) >= at_least)[:, None]
     if chosen is not None:
         allowed &= chosen[:, None]
     if each:

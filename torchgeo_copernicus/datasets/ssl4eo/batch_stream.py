@@ -8,47 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets import ordering
 from torchgeo_copernicus.datasets.ordering import Position, Remainder
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import GSD_M
+from torchgeo_copernicus.datasets.ssl4eo.batch_filler import BatchFiller
+from torchgeo_copernicus.datasets.ssl4eo.buffers import Buffers
+from torchgeo_copernicus.datasets.ssl4eo.scale import Scale
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
 from torchgeo_copernicus.datasets.ssl4eo.v11 import SSL4EOS12v11
-
-_METRES_PER_DEGREE = 111_319.49
-# Apart from the draw of a date.
-_CROP = 1
-
-
-class _Buffers:
-    """Arrays of one shape, given out again once nobody refers to them."""
-
-    def __init__(self, shape: tuple[int, ...], pin: bool) -> None:
-        self._shape, self._pin = shape, pin
-        self._owned: list[NDArray[np.float32]] = []
-        # References to an array that only a list and a loop over it know.
-        for array in [np.empty(0)]:
-            self._idle = sys.getrefcount(array)
-
-    def take(self) -> NDArray[np.float32]:
-        for array in self._owned:
-            if sys.getrefcount(array) == self._idle:
-                return array
-        if self._pin:
-            array = torch.empty(self._shape, pin_memory=True).numpy()
-        else:
-            array = np.empty(self._shape, np.float32)
-        self._owned.append(array)
-        return array
 
 
 class SSL4EOS12v11Stream:
@@ -72,8 +48,9 @@ class SSL4EOS12v11Stream:
         shuffle: bool = True,
         seed: int = 0,
         pool: int | None = None,
-        standardise: bool = True,
-        fill: float | None = None,
+        scales: Mapping[Modality, Scale] | None = None,
+        flip: bool = False,
+        concat: bool = False,
         rank: int = 0,
         world_size: int = 1,
         remainder: Remainder = 'drop',
@@ -94,9 +71,11 @@ class SSL4EOS12v11Stream:
                 order of the dataset.
             seed: Seed of order and crops.
             pool: Read so many files at a time, for slow disks and networks; None mixes everything.
-            standardise: Subtract the published mean and divide by the deviation; else physical units.
-            fill: What takes the place of missing values (NaN); None leaves them. With *standardise* 0 is
-                the mean.
+            scales: How the values of each modality are scaled; images in their own units when None, with
+                missing values as NaN.
+            flip: Flip at random up and down, left and right.
+            concat: Put the channels of all modalities and dates into one image, with the metadata of the
+                first modality.
             rank: Number of this rank.
             world_size: Number of ranks.
             remainder: What becomes of samples that do not divide among the ranks; see `ordering`.
@@ -131,20 +110,21 @@ class SSL4EOS12v11Stream:
         if crop_size is not None and not 1 <= crop_size <= min(height, width):
             raise ValueError(f'crop_size must be 1 to {min(height, width)} px, got {crop_size}.')
         self._crop = self._size if crop_size is None else (crop_size, crop_size)
-        self._random_crop = random_crop
         self._shuffle, self.seed, self._pool = shuffle, seed, pool
         self.rank, self.world_size = rank, world_size
         self._remainder: Remainder = remainder
         self._drop_last = drop_last
-        self._threads, self._prefetch, self._fill = threads, prefetch, fill
-        self._affine = {
-            name: self._scale_and_shift(name, standardise) for name in dataset.modalities
-        }
-        lead = (batch_size, 4) if dataset.dates == 'all' else (batch_size,)
-        self._buffers = {
-            name: _Buffers((*lead, len(dataset.bands[name]), *self._crop), pin_memory)
-            for name in dataset.modalities
-        }
+        self._threads, self._prefetch, self._concat = threads, prefetch, concat
+        if scales is not None and set(scales) != set(dataset.modalities):
+            raise ValueError(f'scales are of {list(scales)}, wanted {list(dataset.modalities)}.')
+        self._order_options = (shuffle, pool, pool and world_size, self._crop, random_crop, flip)
+        self._filler = BatchFiller(
+            dataset, self._size, self._crop, scales, random_crop, flip, self.seed
+        )
+        self._channels = [len(dataset.bands[name]) for name in dataset.modalities]
+        lead = (batch_size, dataset.dates_per_item)
+        groups = [sum(self._channels)] if concat else self._channels
+        self._buffers = [Buffers((*lead, count, *self._crop), pin_memory) for count in groups]
         ordering.rank_part(np.empty(0, np.int64), rank, world_size, 0, remainder)
         self._start = Position(self._fingerprint(), seed, 0, 0)
         self._position = self._start
@@ -183,8 +163,9 @@ class SSL4EOS12v11Stream:
 
         Yields:
             `image` (float32 `[B, T, C, h, w]`, or `[B, C, h, w]` without series), `metadata` (float32
-            `[B, T, 4]` or `[B, 4]`, of the centre of the crop), each a dictionary by modality unless the
-            dataset has a single one; `sample_id` (int64 `[B]`).
+            `[B, T, 4]` or `[B, 4]`, of the centre of the window), each a dictionary by modality unless
+            the dataset has a single one. With *concat* `image` is `[B, T * C, h, w]`, all dates of all
+            channels, and `metadata` that of the first modality. `sample_id` (int64 `[B]`).
 
         Raises:
             ValueError: If a file is damaged; names file, place and date.
@@ -240,71 +221,44 @@ class SSL4EOS12v11Stream:
     ) -> tuple[Sample, list[Future[None]], int]:
         """Start to fill a batch."""
         dataset, count = self.dataset, len(numbers)
-        images = {name: buffers.take()[:count] for name, buffers in self._buffers.items()}
-        series = images[dataset.modalities[0]].ndim == 5
-        shape = (count, 4, 4) if series else (count, 4)
-        metadata = {name: np.empty(shape, np.float32) for name in images}
+        taken = [buffers.take()[:count] for buffers in self._buffers]
+        parts = taken
+        if self._concat:
+            parts = np.split(taken[0], np.cumsum(self._channels)[:-1], axis=2)
+        images = dict(zip(dataset.modalities, parts, strict=True))
+        metadata = {
+            name: np.empty((count, dataset.dates_per_item, 4), np.float32) for name in images
+        }
         ids = np.empty(count, np.int64)
 
         def fill(slot: int, number: int) -> None:
-            place, dates = dataset.place_and_dates(number)
-            ids[slot] = dataset.place_id(place)
-            top, left = self._corner(epoch, number)
-            box = (slice(top, top + self._crop[0]), slice(left, left + self._crop[1]))
-            for name, image in images.items():
-                target = image[slot] if series else image[slot][None]
-                for position, date in enumerate(dates):
-                    dataset.read_into(name, place, date, target[position], box, *self._affine[name])
-                    if self._fill is not None:
-                        np.nan_to_num(target[position], copy=False, nan=self._fill)
-                where = dataset.metadata(name, place, dates).numpy()
-                self._move(where, top, left)
-                metadata[name][slot] = where if series else where[0]
+            ids[slot] = self._filler.fill(
+                number,
+                epoch,
+                {name: image[slot] for name, image in images.items()},
+                {name: values[slot] for name, values in metadata.items()},
+            )
 
         futures = [pool.submit(fill, slot, int(n)) for slot, n in enumerate(numbers)]
-        batch: Sample = {
-            'image': {name: torch.from_numpy(image) for name, image in images.items()},
-            'metadata': {name: torch.from_numpy(value) for name, value in metadata.items()},
-            'sample_id': torch.from_numpy(ids),
-        }
-        if dataset.plain:
-            first = dataset.modalities[0]
-            batch |= {key: batch[key][first] for key in ('image', 'metadata')}
+        batch: Sample = {'sample_id': torch.from_numpy(ids)}
+        first = dataset.modalities[0]
+        if self._concat:
+            batch['image'] = torch.from_numpy(taken[0]).flatten(1, 2)
+            batch['metadata'] = self._dates(metadata[first])
+        elif dataset.plain:
+            batch['image'] = self._dates(images[first])
+            batch['metadata'] = self._dates(metadata[first])
+        else:
+            batch['image'] = {name: self._dates(image) for name, image in images.items()}
+            batch['metadata'] = {name: self._dates(values) for name, values in metadata.items()}
         return batch, futures, count
 
-    def _corner(self, epoch: int, number: int) -> tuple[int, int]:
-        """Return the first row and column of a sample's window."""
-        rows, columns = (a - b for a, b in zip(self._size, self._crop, strict=True))
-        if not self._random_crop:
-            return rows // 2, columns // 2
-        chosen = ordering.draw((rows + 1) * (columns + 1), self.seed, epoch, number, _CROP)
-        return divmod(chosen, columns + 1)
-
-    def _move(self, metadata: NDArray[np.float32], top: int, left: int) -> None:
-        """Move longitude and latitude from the centre of the image to that of the window.
-
-        Up is north within the few degrees by which the UTM grid is turned: less than 10 m here.
-        """
-        south = (top + self._crop[0] / 2 - self._size[0] / 2) * GSD_M / _METRES_PER_DEGREE
-        east = (left + self._crop[1] / 2 - self._size[1] / 2) * GSD_M / _METRES_PER_DEGREE
-        latitude = np.radians(metadata[:, 1].astype(np.float64))
-        metadata[:, 0] += east / np.cos(latitude)
-        metadata[:, 1] -= south
-
-    def _scale_and_shift(
-        self, name: Modality, standardise: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return factor and summand of each band, from stored values to those of a batch."""
-        bands, offset = self.dataset.bands[name], self.dataset.offset(name)
-        if not standardise:
-            return np.ones(len(bands), np.float32), np.full(len(bands), -offset, np.float32)
-        statistics = self.dataset.statistics[name]
-        mean = np.array([statistics.mean[band] for band in bands])
-        std = np.array([statistics.std[band] for band in bands])
-        return (1 / std).astype(np.float32), (-(mean + offset) / std).astype(np.float32)
+    def _dates(self, values: NDArray[np.float32]) -> Tensor:
+        """Return a tensor, without the axis of dates when items have a single one."""
+        found = torch.from_numpy(values)
+        return found if self.dataset.series else found[:, 0]
 
     def _fingerprint(self) -> str:
         """Return a hash of the data and of all that decides the order."""
-        order: Sequence[object] = (self._shuffle, self._pool, self._pool and self.world_size)
-        text = f'{self.dataset.fingerprint()} {order} {self._crop} {self._random_crop}'
+        text = f'{self.dataset.fingerprint()} {self._order_options}'
         return hashlib.sha256(text.encode()).hexdigest()[:16]

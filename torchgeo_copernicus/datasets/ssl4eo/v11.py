@@ -20,7 +20,7 @@ from torchgeo_copernicus.datasets import ordering
 from torchgeo_copernicus.datasets.ssl4eo.aligned import align, numbers_of, select
 from torchgeo_copernicus.datasets.ssl4eo.chunk_place import Span, spans_of
 from torchgeo_copernicus.datasets.ssl4eo.cloud_share import cloud_share
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import GSD_M, Season, Split
+from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import DATES, GSD_M, Season, Split
 from torchgeo_copernicus.datasets.ssl4eo.open_split import OpenSplit, open_split
 from torchgeo_copernicus.datasets.ssl4eo.patch_reader import PatchReader
 from torchgeo_copernicus.datasets.ssl4eo.statistics import (
@@ -34,10 +34,12 @@ from torchgeo_copernicus.datasets.ssl4eo.v11_picture import draw_place
 from torchgeo_copernicus.sensors import S1_GRD, S2_TOA, Sensor, Statistics
 
 _SECONDS_PER_DAY = 86_400
+# The draw of the second date of a pair, apart from that of the first.
+_SECOND = 3
 
-#: Which dates an item holds: all four as a series, one of them at random, or each place and date is an
-#: item.
-Dates = Literal['all', 'random', 'each']
+#: Which dates an item holds: all four as a series, one of them at random, a pair of different ones at
+#: random, or each place and date is an item.
+Dates = Literal['all', 'random', 'pair', 'each']
 
 
 def _one_of(name: str, value: object, allowed: object) -> None:
@@ -97,7 +99,8 @@ class SSL4EOS12v11(NonGeoDataset):
             bands: Band names or aliases in the wanted order: a list for a single modality, otherwise
                 a list for each modality; all when None.
             transforms: Applied to each sample.
-            dates: `all` four as a series, one at `random`, or `each` place and date an item.
+            dates: `all` four as a series, one at `random`, a `pair` of different ones at random, or
+                `each` place and date an item.
             season: Only dates in these three months of the calendar; the number of a date is no
                 season. Not with `dates='all'`.
             max_cloud: Largest share (0 to 1) of an image that is not clear. With `dates='all'` all four
@@ -156,7 +159,7 @@ class SSL4EOS12v11(NonGeoDataset):
         self._items = select(
             self.seconds(first),
             each=dates == 'each',
-            whole=dates == 'all',
+            at_least={'all': DATES, 'pair': 2}.get(dates, 1),
             season=season,
             cloud_share=self._clouds(opened) if max_cloud is not None else None,
             max_cloud=max_cloud,
@@ -178,7 +181,7 @@ class SSL4EOS12v11(NonGeoDataset):
             index: Number of the item; negative counts from the end.
 
         Returns:
-            `image` (float32 `[T, C, H, W]` with `dates='all'`, else `[C, H, W]`; units in the class;
+            `image` (float32 `[T, C, H, W]` with `dates='all'` or `'pair'`, else `[C, H, W]`; units in the class;
             NaN where there is no data), `metadata` (float32 `[T, 4]` or `[4]`: longitude and latitude of
             the centre in degrees, days since 1970-01-01, 10 m per pixel), `file_id` (names of the
             products), each a dictionary by modality unless `modalities` is a single name; `cloud_mask`
@@ -209,7 +212,7 @@ class SSL4EOS12v11(NonGeoDataset):
             products = self._readers[name].products(row)
             found = torch.from_numpy(image)
             metadata = self.metadata(name, place, dates)
-            several = self.dates == 'all'
+            several = self.series
             by_modality['image'][name] = found if several else found[0]
             by_modality['metadata'][name] = metadata if several else metadata[0]
             by_modality['file_id'][name] = (
@@ -225,11 +228,21 @@ class SSL4EOS12v11(NonGeoDataset):
             masks = torch.stack(
                 [torch.from_numpy(reader.clouds(mask_row, d).copy()) for d in dates]
             )
-            sample['cloud_mask'] = masks if self.dates == 'all' else masks[0]
+            sample['cloud_mask'] = masks if self.series else masks[0]
         sample['sample_id'] = f'{self._aligned.ids[place]:07d}'
         sample['crs'] = torch.tensor(int(self._readers[first].index.crs[row]))
         sample['filename'] = f'{self.root}/{self.split}/{first}/{self._readers[first].where(row)}'
         return sample if self.transforms is None else self.transforms(sample)
+
+    @property
+    def series(self) -> bool:
+        """Whether items have an axis of dates."""
+        return self.dates in ('all', 'pair')
+
+    @property
+    def dates_per_item(self) -> int:
+        """Number of dates of an item."""
+        return {'all': DATES, 'pair': 2}.get(self.dates, 1)
 
     @property
     def epoch(self) -> int:
@@ -289,11 +302,16 @@ class SSL4EOS12v11(NonGeoDataset):
         return self._readers[modality].index.seconds[self._rows[modality]]
 
     def place_and_dates(self, index: int) -> tuple[int, tuple[int, ...]]:
-        """Return the place of an item, and its dates in chronological order."""
+        """Return the place of an item, and its dates, counted in chronological order."""
         place = int(self._items.place[index])
         allowed = np.flatnonzero(self._items.allowed[index])
-        if self.dates == 'random':
-            allowed = allowed[[ordering.draw(len(allowed), self.seed, self.epoch, index)]]
+        if self.dates in ('random', 'pair'):
+            first = ordering.draw(len(allowed), self.seed, self.epoch, index)
+            chosen = [first]
+            if self.dates == 'pair':
+                step = ordering.draw(len(allowed) - 1, self.seed, self.epoch, index, _SECOND)
+                chosen.append((first + 1 + step) % len(allowed))
+            allowed = allowed[chosen]
         return place, tuple(int(date) for date in allowed)
 
     def metadata(self, modality: Modality, place: int, dates: Sequence[int]) -> Tensor:
@@ -332,8 +350,8 @@ class SSL4EOS12v11(NonGeoDataset):
             for band, position in zip(span.wanted, span.positions, strict=True):
                 plane = target[position]
                 chosen = found[(band, *box)]
-                if chosen.dtype == np.float16:
-                    # Four times as fast as NumPy.
+                if chosen.dtype == np.float16 and min(chosen.strides) > 0:
+                    # Four times as fast as NumPy, but knows no reversed rows.
                     torch.from_numpy(plane).copy_(torch.from_numpy(chosen))
                 else:
                     plane[...] = chosen
