@@ -18,6 +18,8 @@ from torchgeo_copernicus.datamodules.bench_tasks import (
     CopernicusBenchLCZS2DataModule,
 )
 
+from torchgeo_copernicus.datamodules.ssl4eo_v11 import SSL4EOS12v11DataModule
+
 __all__ = (
     'CopernicusBenchAQNO2S5PDataModule',
     'CopernicusBenchAQO3S5PDataModule',
@@ -34,4 +36,5 @@ __all__ = (
     'CopernicusBenchLC100ClsS3DataModule',
     'CopernicusBenchLC100SegS3DataModule',
     'CopernicusBenchLCZS2DataModule',
+    'SSL4EOS12v11DataModule',
 )

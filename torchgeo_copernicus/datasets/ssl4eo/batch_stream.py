@@ -68,7 +68,7 @@ class SSL4EOS12v11Stream:
                 dates of a sample.
             random_crop: Crop anywhere, not in the centre.
             shuffle: Mix all with all in each epoch, or within pools of files with *pool*; else in the
-                order of the dataset.
+                order of the dataset, and every pass is the same, with the same random dates and windows.
             seed: Seed of order and crops.
             pool: Read so many files at a time, for slow disks and networks; None mixes everything.
             scales: How the values of each modality are scaled; images in their own units when None, with
@@ -129,6 +129,7 @@ class SSL4EOS12v11Stream:
         self._start = Position(self._fingerprint(), seed, 0, 0)
         self._position = self._start
         self._resumed = False
+        self._step = 1 if shuffle else 0
 
     def __len__(self) -> int:
         """Return the number of batches of this rank in a whole epoch."""
@@ -171,7 +172,7 @@ class SSL4EOS12v11Stream:
             ValueError: If a file is damaged; names file, place and date.
         """
         if self._position.consumed and not self._resumed:
-            self.set_epoch(self._position.epoch + 1)
+            self.set_epoch(self._position.epoch + self._step)
         self._resumed = False
         epoch, consumed = self._position.epoch, self._position.consumed
         self.dataset.set_epoch(epoch)
@@ -196,7 +197,7 @@ class SSL4EOS12v11Stream:
                 for _, futures, _ in waiting:
                     for future in futures:
                         future.cancel()
-        self.set_epoch(epoch + 1)
+        self.set_epoch(epoch + self._step)
 
     def _finish(self, started: tuple[Sample, list[Future[None]], int], epoch: int) -> Sample:
         batch, futures, count = started
@@ -224,26 +225,26 @@ class SSL4EOS12v11Stream:
         taken = [buffers.take()[:count] for buffers in self._buffers]
         parts = taken
         if self._concat:
-            parts = np.split(taken[0], np.cumsum(self._channels)[:-1], axis=2)
+            parts = list(torch.split(taken[0], self._channels, dim=2))
         images = dict(zip(dataset.modalities, parts, strict=True))
-        metadata = {
-            name: np.empty((count, dataset.dates_per_item, 4), np.float32) for name in images
-        }
+        metadata = {name: torch.empty(count, dataset.dates_per_item, 4) for name in images}
+        arrays = {name: image.numpy() for name, image in images.items()}
+        vectors = {name: values.numpy() for name, values in metadata.items()}
         ids = np.empty(count, np.int64)
 
         def fill(slot: int, number: int) -> None:
             ids[slot] = self._filler.fill(
                 number,
                 epoch,
-                {name: image[slot] for name, image in images.items()},
-                {name: values[slot] for name, values in metadata.items()},
+                {name: image[slot] for name, image in arrays.items()},
+                {name: values[slot] for name, values in vectors.items()},
             )
 
         futures = [pool.submit(fill, slot, int(n)) for slot, n in enumerate(numbers)]
         batch: Sample = {'sample_id': torch.from_numpy(ids)}
         first = dataset.modalities[0]
         if self._concat:
-            batch['image'] = torch.from_numpy(taken[0]).flatten(1, 2)
+            batch['image'] = taken[0].flatten(1, 2)
             batch['metadata'] = self._dates(metadata[first])
         elif dataset.plain:
             batch['image'] = self._dates(images[first])
@@ -253,10 +254,9 @@ class SSL4EOS12v11Stream:
             batch['metadata'] = {name: self._dates(values) for name, values in metadata.items()}
         return batch, futures, count
 
-    def _dates(self, values: NDArray[np.float32]) -> Tensor:
-        """Return a tensor, without the axis of dates when items have a single one."""
-        found = torch.from_numpy(values)
-        return found if self.dataset.series else found[:, 0]
+    def _dates(self, values: Tensor) -> Tensor:
+        """Return values without the axis of dates when items have a single one."""
+        return values if self.dataset.series else values[:, 0]
 
     def _fingerprint(self) -> str:
         """Return a hash of the data and of all that decides the order."""

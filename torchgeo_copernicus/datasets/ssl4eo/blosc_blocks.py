@@ -124,6 +124,8 @@ class BloscBlocks:
             source.read_into(offset + HEADER_BYTES + first, found.data)
             return found
         low, high = first // self.block_size, -(-last // self.block_size)
+        # Blosc refuses blocks larger than the whole, which a short last block alone would have.
+        low = max(0, min(low, high - 2)) if high * self.block_size > self.size else low
         packed, size = self._pack(source, offset, low, high, scratch)
         plain = scratch.plain(size)
         try:

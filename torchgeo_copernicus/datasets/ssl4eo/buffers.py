@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 class Buffers:
-    """Arrays of one shape."""
+    """Tensors of one shape."""
 
     def __init__(self, shape: tuple[int, ...], pin: bool = False) -> None:
         """Start without any.
@@ -25,14 +26,14 @@ class Buffers:
         for array in [np.empty(0)]:
             self._idle = sys.getrefcount(array)
 
-    def take(self) -> NDArray[np.float32]:
-        """Return an array that nobody else refers to, neither to a part of it nor as a tensor."""
+    def take(self) -> Tensor:
+        """Return a tensor whose memory nobody else refers to, nor to a part of it."""
+        if self._pin:
+            # PyTorch keeps pinned memory itself, and knows when a copy to the GPU is done with it.
+            return torch.empty(self._shape, pin_memory=True)
         for array in self._owned:
             if sys.getrefcount(array) == self._idle:
-                return array
-        if self._pin:
-            array = torch.empty(self._shape, pin_memory=True).numpy()
-        else:
-            array = np.empty(self._shape, np.float32)
+                return torch.from_numpy(array)
+        array = np.empty(self._shape, np.float32)
         self._owned.append(array)
-        return array
+        return torch.from_numpy(array)
