@@ -44,7 +44,8 @@ types: $(STAMP)
 
 check: lint types test
 
-# All stacks: Python 3.11 and 3.12 with TerraTorch, and the core alone with the newest TorchGeo.
+# All stacks: Python 3.11 and 3.12 with TerraTorch, the core alone with the newest TorchGeo, and
+# SSL4EO-S12 with the last zarr of the old API.
 PYTHON311 ?= $(shell bash scripts/find_python.sh 3.11)
 PYTHON312 ?= $(shell bash scripts/find_python.sh 3.12)
 test-matrix:
@@ -52,7 +53,9 @@ test-matrix:
 	@test -n "$(PYTHON312)" || { echo "No Python 3.12 found; set PYTHON312=..."; exit 1; }
 	$(MAKE) test PYTHON=$(PYTHON311) VENV=.venv-py3.11
 	$(MAKE) test PYTHON=$(PYTHON312) VENV=.venv-py3.12
-	$(MAKE) test PYTHON=$(PYTHON312) VENV=.venv-core STACK=py3.12-core EXTRAS=dev PYTEST_ARGS=--cov-fail-under=0
+	$(MAKE) test PYTHON=$(PYTHON312) VENV=.venv-core STACK=py3.12-core EXTRAS=dev,convert PYTEST_ARGS=--cov-fail-under=0
+	$(MAKE) test PYTHON=$(PYTHON311) VENV=.venv-zarr2 STACK=py3.11-zarr2 EXTRAS=dev,convert \
+		PYTEST_ARGS='tests/datasets/ssl4eo tests/datamodules/test_ssl4eo_v11.py --cov-fail-under=0'
 
 # Re-resolves the constraints files (run by hand, then commit the result).
 constraints:

@@ -17,7 +17,6 @@ from torchgeo_copernicus.datamodules.bench_tasks import (
     CopernicusBenchLC100SegS3DataModule,
     CopernicusBenchLCZS2DataModule,
 )
-
 from torchgeo_copernicus.datamodules.ssl4eo_v11 import SSL4EOS12v11DataModule
 
 __all__ = (
