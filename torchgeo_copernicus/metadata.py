@@ -37,7 +37,8 @@ _ALL_RANGES = 'metadata is out of range; wanted ' + '; '.join(
     f'{name}: {wanted}' for name, (_, _, wanted) in zip(FIELDS, _RANGES, strict=True)
 )
 _IDENTITY = Affine.identity()
-_METRES_PER_DEGREE = 111_319.49
+#: Metres in a degree of latitude, or of longitude at the equator.
+METRES_PER_DEGREE = 111_319.49
 
 Date = date | datetime | np.datetime64 | str
 
@@ -147,7 +148,7 @@ def _pixel_size_m(crs: CRS, transform: Affine, longitude: float, latitude: float
     """Return the side (m) of a square with the ground area of one pixel."""
     side = math.sqrt(abs(transform.determinant))
     if crs.is_geographic:
-        return side * _METRES_PER_DEGREE * math.sqrt(math.cos(math.radians(latitude)))
+        return side * METRES_PER_DEGREE * math.sqrt(math.cos(math.radians(latitude)))
     side *= crs.axis_info[0].unit_conversion_factor
     scale = Proj(crs).get_factors(longitude, latitude).areal_scale
     # UTM and the like are within 1 %, where the nominal pixel size is the product's sampling distance;

@@ -22,7 +22,7 @@ from torchgeo_copernicus.datasets.bench import (
     CopernicusBenchLCZS2,
 )
 from torchgeo_copernicus.datasets.lookalike import write_sample
-from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11, SSL4EOS12v11Stream
+from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v10, SSL4EOS12v11, SSL4EOS12v11Stream
 
 __all__ = (
     'DATASETS',
@@ -44,6 +44,7 @@ __all__ = (
     'CopernicusBenchLC100ClsS3',
     'CopernicusBenchLC100SegS3',
     'CopernicusBenchLCZS2',
+    'SSL4EOS12v10',
     'SSL4EOS12v11',
     'SSL4EOS12v11Stream',
     'write_sample',

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from torchgeo_copernicus.datasets.draw import drawn
 
 #: What becomes of samples that do not divide among the ranks: left out of this epoch (others are in the
 #: next), or some repeated from the start of the order.
@@ -134,9 +135,7 @@ def draw(choices: int, seed: int, epoch: int, index: int, purpose: int = 0) -> i
         raise ValueError(
             f'seed {seed}, epoch {epoch}, index {index} and purpose {purpose} must not be negative.'
         )
-    # Of a hash, which is faster than to seed a generator, and the same in every version of NumPy.
-    digest = blake2b(f'{seed}/{purpose}/{epoch}/{index}'.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, 'big') % choices
+    return drawn(seed, purpose, epoch, index) % choices
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import GSD_M
 from torchgeo_copernicus.datasets.ssl4eo.scale import Scale
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
 from torchgeo_copernicus.datasets.ssl4eo.v11 import SSL4EOS12v11
+from torchgeo_copernicus.metadata import METRES_PER_DEGREE
 
-_METRES_PER_DEGREE = 111_319.49
 # Draws of a sample, apart from that of its dates.
 _CROP, _FLIP = 1, 2
 
@@ -135,8 +135,8 @@ class BatchFiller:
 
         Up is taken for north; the grid is turned against it by less than 10 m within an image.
         """
-        south = (window.top + window.height / 2 - self._size[0] / 2) * GSD_M / _METRES_PER_DEGREE
-        east = (window.left + window.width / 2 - self._size[1] / 2) * GSD_M / _METRES_PER_DEGREE
+        south = (window.top + window.height / 2 - self._size[0] / 2) * GSD_M / METRES_PER_DEGREE
+        east = (window.left + window.width / 2 - self._size[1] / 2) * GSD_M / METRES_PER_DEGREE
         latitude = np.radians(metadata[:, 1].astype(np.float64))
         longitude = metadata[:, 0] + east / np.cos(latitude)
         # Where the window crosses the date line.
