@@ -164,8 +164,8 @@ from torchgeo_copernicus import plugin
 {call.format(second)}
 from torchgeo.models import api
 from terratorch import registry
-assert len(api._model) == 4 and len(api._model_weights) == 2
-assert [len(registry.{names[0]}._registry), len(registry.{names[2]}._registry)] == [4, 3]
+assert len(api._model) == 4 + 7 and len(api._model_weights) == 2 * (1 + 7)
+assert [len(registry.{names[0]}._registry), len(registry.{names[2]}._registry)] == [4 + 18, 3]
 """
     run(code, tmp_path)
 

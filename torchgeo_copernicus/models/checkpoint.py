@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Collection, Mapping
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -32,6 +33,45 @@ _DAMAGE = (
 )
 
 
+def read_content(path: Path | str, allowed: Sequence[type] = (), *, mmap: bool = False) -> object:
+    """Read what a file holds, running nothing of it.
+
+    Args:
+        path: A `.safetensors` file, or one of torch's.
+        allowed: Types beside tensors and plain Python values that the file may hold.
+        mmap: Leave tensors in the file until they are used, where its format allows it. It must not
+            change as long as they live.
+
+    Returns:
+        The content, tensors on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds anything else, or is cut off.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'There is no checkpoint at {path}.')
+    try:
+        if path.suffix == '.safetensors':
+            return dict(load_file(path))
+        # What the user allowed stays allowed.
+        before = torch.serialization.get_safe_globals()
+        with torch.serialization.safe_globals([kind for kind in allowed if kind not in before]):
+            # The format of old has no place to map from.
+            mapped = mmap and zipfile.is_zipfile(path)
+            return torch.load(path, map_location='cpu', weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f'{path} holds more than tensors, or is damaged, and was not read, because unpickling it '
+            'could run code. Save the state dict alone, best as .safetensors.'
+        ) from error
+    except _DAMAGE as error:
+        raise ValueError(
+            f'{path} is not a readable checkpoint ({error}); is it cut off?'
+        ) from error
+
+
 def read_tensors(path: Path | str) -> dict[str, Tensor]:
     """Read a dictionary of tensors.
 
@@ -46,22 +86,7 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
         FileNotFoundError: If there is no such file.
         ValueError: If it holds code, is cut off, or is no dictionary of tensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'There is no checkpoint at {path}.')
-    try:
-        if path.suffix == '.safetensors':
-            return dict(load_file(path))
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f'{path} holds more than tensors, or is damaged, and was not read, because unpickling it '
-            'could run code. Save the state dict alone, best as .safetensors.'
-        ) from error
-    except _DAMAGE as error:
-        raise ValueError(
-            f'{path} is not a readable checkpoint ({error}); is it cut off?'
-        ) from error
+    content = read_content(path)
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torchgeo_copernicus.models import builders
+from torchgeo_copernicus.models.ssl4eo import registration as ssl4eo
 from torchgeo_copernicus.models.weights import CopernicusFMBase16_Weights
 from torchgeo_copernicus.registry import enter
 
@@ -26,3 +27,4 @@ def register() -> None:
     weights = CopernicusFMBase16_Weights
     enter(api._model_weights, builders.copernicus_fm_base, weights, 'torchgeo.models')
     enter(api._model_weights, 'copernicus_fm_base', weights, 'torchgeo.models')
+    ssl4eo.register()

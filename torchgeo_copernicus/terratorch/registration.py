@@ -20,6 +20,7 @@ from torchgeo_copernicus.terratorch.decoders import (
 )
 from torchgeo_copernicus.terratorch.feature_pyramid import Feature2Pyramid
 from torchgeo_copernicus.terratorch.multimodal_backbone import MultiModalBackbone
+from torchgeo_copernicus.terratorch.ssl4eo_backbone import SSL4EO_BACKBONES
 
 
 def _backbone_builder(size: str) -> Callable[..., nn.Module]:
@@ -56,7 +57,7 @@ def register() -> None:
         TERRATORCH_NECK_REGISTRY,
     )
 
-    for name, build in _BACKBONES.items():
+    for name, build in (*_BACKBONES.items(), *SSL4EO_BACKBONES.items()):
         enter(TERRATORCH_BACKBONE_REGISTRY._registry, name, build, 'TerraTorch backbones')
     enter(
         TERRATORCH_NECK_REGISTRY._registry, 'Feature2Pyramid', Feature2Pyramid, 'TerraTorch necks'
