@@ -41,3 +41,9 @@ def real_bench_root() -> Path:
 def terramind_dir() -> Path:
     """Real chips of three places, each as S1, S2, elevation and land cover."""
     return _shared('realdata', 'terramind')
+
+
+@pytest.fixture(scope='session')
+def ssl4eo_v11_table() -> Path:
+    """The published table of the validation places of SSL4EO-S12 v1.1."""
+    return _shared('realdata', 'ssl4eo_s12_v11', 'val_metadata.parquet')

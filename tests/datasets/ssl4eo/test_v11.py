@@ -7,14 +7,18 @@ import pickle
 from pathlib import Path
 from typing import get_args
 
+import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
 import zarr
+from shapely import Polygon
 from torch.utils.data import DataLoader
 
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11, byte_source
+from torchgeo_copernicus.datasets.ssl4eo.place_table import outlines
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS, V11_STATISTICS, Modality
 
 ALL = get_args(Modality)
@@ -216,6 +220,58 @@ def test_places_are_chosen_by_id(v11_root: Path) -> None:
     assert [s['sample_id'] for s in some] == [ids[1], ids[0]]
     with pytest.raises(ValueError, match=r'places \[99\] are not in the data'):
         SSL4EOS12v11(v11_root, modalities='S2RGB', places=[99])
+
+
+def test_places_are_chosen_from_a_table(v11_root: Path) -> None:
+    dataset = SSL4EOS12v11(v11_root, modalities=['S1GRD', 'S2L2A'])
+    table = dataset.table()
+    assert list(table.index) == [s['sample_id'] for s in dataset]
+    for sample, (_, row) in zip(dataset, table.iterrows(), strict=True):
+        longitude, latitude = sample['metadata']['S1GRD'][0, :2].tolist()
+        centre = row.geometry.centroid
+        assert (centre.x, centre.y) == pytest.approx((longitude, latitude), abs=1e-5)
+        assert row['crs'] == int(sample['crs'])
+        for name in ('S1GRD', 'S2L2A'):
+            day = row[f'{name}_time_2'].to_datetime64().astype('datetime64[D]').astype(int)
+            assert day == int(sample['metadata'][name][2, 2])
+    south = table[table.bounds['maxy'] < 20]
+    assert 0 < len(south) < len(table)
+    some = SSL4EOS12v11(v11_root, modalities='S2L2A', places=list(south.index))
+    assert len(some) == len(south)
+    assert all(s['metadata'][0, 1] < 20 for s in some)
+
+
+def test_outlines_are_those_of_the_published_table(ssl4eo_v11_table: Path) -> None:
+    pytest.importorskip('pyarrow')
+    table = gpd.read_parquet(ssl4eo_v11_table)
+    # A place that changes its tile has two grids in the table, and lies exactly on one of them.
+    table = table[table.groupby('sample_id')['tile_crs'].transform('nunique') == 1]
+    table = table.drop_duplicates('sample_id').head(300)
+    grids = [table[table['tile_crs'] == code].to_crs(code) for code in table['tile_crs'].unique()]
+    centres = pd.concat([g.geometry.centroid.to_crs('EPSG:4326') for g in grids])
+    centres = centres.loc[table.index]
+    lonlat = np.stack([centres.x, centres.y], axis=1)
+    found = outlines(lonlat, table['tile_crs'].to_numpy(np.int32), (264, 264))
+    for corners, outline in zip(found, table.geometry, strict=True):
+        assert outline.symmetric_difference(Polygon(corners)).area / outline.area < 1e-4
+
+
+def test_the_files_of_a_split_come_from_its_table_without_a_list(v11_copy: Path) -> None:
+    pytest.importorskip('pyarrow')
+    (v11_copy / 'splits' / 'ssl4eos12_train.txt').unlink()
+    name = 'ssl4eos12_train_seasonal_data_000002.zarr.zip'
+    path = v11_copy / 'splits' / 'train_metadata.parquet'
+    table = pd.DataFrame({'sample_id': ['0000173'], 'file': [name]})
+    table.to_parquet(path)
+    dataset = SSL4EOS12v11(v11_copy, modalities='S2RGB')
+    assert len(dataset) == 4
+    assert name in dataset[0]['filename']
+    path.write_bytes(b'PAR1 cut off')
+    with pytest.raises(ValueError, match=r'metadata\.parquet cannot be read'):
+        SSL4EOS12v11(v11_copy, modalities='S2RGB')
+    table.drop(columns='file').to_parquet(path)
+    with pytest.raises(ValueError, match='neither a column file nor tar'):
+        SSL4EOS12v11(v11_copy, modalities='S2RGB')
 
 
 def test_missing_values_stay_nan(v11_root: Path) -> None:

@@ -86,6 +86,11 @@ class PixelLayout:
                 f'{where}: {array.name} has the axes {list(array.dims)} and the shape '
                 f'{list(array.shape)}; wanted {[list(dims) for dims in expected.values()]}.'
             )
+        if array.chunks[-2:] != array.shape[-2:]:
+            raise ValueError(
+                f'{where}: {array.name} is cut into chunks of {list(array.chunks)} within an image, which '
+                'is not read.'
+            )
         return cls(array)
 
     @property

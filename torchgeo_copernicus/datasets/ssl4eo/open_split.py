@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource
 from torchgeo_copernicus.datasets.ssl4eo.folder import Folder, LocalFolder
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import SUFFIX, Split, split_list
+from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import SUFFIX, Split, split_list, split_table
 from torchgeo_copernicus.datasets.ssl4eo.place_index import PlaceIndex
+from torchgeo_copernicus.datasets.ssl4eo.place_table import listed_files
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Edition, Modality
 
 _LOGGER = logging.getLogger(__name__)
@@ -76,7 +77,8 @@ def open_split(
         raise ValueError(f'Unknown edition {edition!r}. Allowed: {list(get_args(Edition))}.')
     top = folder_at(root)
     where = f'{root}/{split}'
-    listed = top.text(split_list(split))
+    text = top.text(split_list(split))
+    listed = text.split() if text is not None else _listed_in_table(root, split)
     indices, opens, kept = {}, {}, {}
     found: Edition | None = edition
     for modality in modalities:
@@ -109,8 +111,15 @@ def open_split(
     return OpenSplit(found, where, indices, opens, kept)
 
 
+def _listed_in_table(root: Path | str, split: Split) -> Sequence[str] | None:
+    return None if '://' in str(root) else listed_files(Path(root) / split_table(split))
+
+
 def _chosen(
-    stamps: dict[str, tuple[int, int]], files: Sequence[str] | None, listed: str | None, where: str
+    stamps: dict[str, tuple[int, int]],
+    files: Sequence[str] | None,
+    listed: Sequence[str] | None,
+    where: str,
 ) -> dict[str, tuple[int, int]]:
     """Return the files to read."""
     if files is not None:
@@ -121,7 +130,7 @@ def _chosen(
         return {name: stamps[name] for name in files}
     if listed is None:
         return stamps
-    names = listed.split()
+    names = listed
     present = {name: stamps[name] for name in names if name in stamps}
     if not present:
         raise ValueError(

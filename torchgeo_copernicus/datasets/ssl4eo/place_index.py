@@ -237,7 +237,7 @@ def _radar_seconds(products: NDArray[np.generic], where: str) -> NDArray[np.int6
     for index, product in np.ndenumerate(products):
         match = _RADAR_TIME.match(str(product))
         if not match:
-            raise ValueError(f'{where}: {product!r} is no name of a Sentinel-1 product.')
+            raise ValueError(f'{where}: {str(product)!r} is no name of a Sentinel-1 product.')
         t = match[1]
         stamp = f'{t[:4]}-{t[4:6]}-{t[6:11]}:{t[11:13]}:{t[13:]}'
         seconds[index] = np.datetime64(stamp, 's').astype(np.int64)

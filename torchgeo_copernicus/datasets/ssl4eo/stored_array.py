@@ -14,6 +14,11 @@ from numcodecs.abc import Codec
 from numcodecs.errors import UnknownCodecError
 from numpy.typing import NDArray
 
+_CODECS = (
+    *('blosc', 'zstd', 'lz4', 'zlib', 'gzip', 'bz2', 'lzma'),
+    *('delta', 'shuffle', 'crc32', 'adler32'),
+)
+
 
 @dataclass(frozen=True)
 class StoredArray:
@@ -120,6 +125,9 @@ class StoredArray:
 
 
 def _codec(config: Mapping[str, object], where: str) -> Codec:
+    # An allowed list, for numcodecs has one codec (pickle) that runs code, refused only in newer versions.
+    if config.get('id') not in _CODECS:
+        raise ValueError(f'{where} is compressed with {json.dumps(config)}. Allowed: {_CODECS}.')
     try:
         return numcodecs.get_codec(dict(config))
     except (UnknownCodecError, TypeError, ValueError) as error:

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
+from geopandas import GeoDataFrame
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,6 +24,7 @@ from torchgeo_copernicus.datasets.ssl4eo.cloud_share import cloud_share
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import DATES, GSD_M, Season, Split
 from torchgeo_copernicus.datasets.ssl4eo.open_split import OpenSplit, open_split
 from torchgeo_copernicus.datasets.ssl4eo.patch_reader import PatchReader
+from torchgeo_copernicus.datasets.ssl4eo.place_table import place_table
 from torchgeo_copernicus.datasets.ssl4eo.statistics import (
     MODALITY_BANDS,
     OFFSET_DN,
@@ -283,6 +285,11 @@ class SSL4EOS12v11(NonGeoDataset):
         if self.dates == 'each':
             found = found * self._items.allowed.shape[1] + self._items.allowed.argmax(axis=1)
         return found
+
+    def table(self) -> GeoDataFrame:
+        """Return all places of the split as a table, to choose `places` from; see `place_table`."""
+        indices = {name: self._readers[name].index for name in self.modalities}
+        return place_table(indices, self._rows, self.size(self.modalities[0]))
 
     def fingerprint(self) -> str:
         """Return a hash of which items there are, and of what is read of each."""

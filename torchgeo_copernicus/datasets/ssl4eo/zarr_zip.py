@@ -7,6 +7,7 @@ and every zarr decodes a whole chunk to give one number of it. numcodecs, which 
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 import zipfile
@@ -110,6 +111,13 @@ class ZarrZip:
                 f'{list(self.members)[:5]}.'
             )
 
+        for name, array in self.arrays.items():
+            if math.prod(array.grid) > len(self.members):
+                raise ValueError(
+                    f'{source.name}: {name} has {math.prod(array.grid)} chunks, too many for the '
+                    f'{len(self.members)} members.'
+                )
+
     def _documents(self) -> Mapping[str, object]:
         """Return the JSON documents by name, from the consolidated one where there is one."""
         if '.zmetadata' in self.members:
@@ -197,6 +205,10 @@ class ZarrZip:
         array = self[name]
         if not array.shape:
             return self.chunk(array, array.chunk_names()[0]).reshape(())
+        if math.prod(array.shape) * array.dtype.itemsize > _LARGEST_BYTES:
+            raise ValueError(
+                f'{self.source.name}: {name} has the shape {array.shape}, too large to read.'
+            )
         whole = np.empty(array.shape, array.dtype)
         corners = product(*(range(0, n, c) for n, c in zip(array.shape, array.chunks, strict=True)))
         for corner, key in zip(corners, array.chunk_names(), strict=True):
