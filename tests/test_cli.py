@@ -8,6 +8,8 @@ from safetensors.torch import save_file
 
 from torchgeo_copernicus.cli import main
 from torchgeo_copernicus.datasets import CopernicusBenchCloudS2
+from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
+from torchgeo_copernicus.datasets.ssl4eo import v11_verify
 from torchgeo_copernicus.models import copernicus_fm_small, load_specialized
 
 
@@ -86,3 +88,27 @@ def test_an_export_that_cannot_be_is_one_line(
         main(['export', str(tmp_path / 'out'), *arguments])
     assert '\n' not in str(caught.value)
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_copy_of_ssl4eo_is_verified_whichever_version_it_is(tmp_path: Path) -> None:
+    root = make_ssl4eo_v11(tmp_path, n=2, seed=0, size=32, modalities=['S1GRD'])
+    with pytest.raises(SystemExit) as caught:
+        main(['verify', 'ssl4eo', str(root), '--limit', '2'])
+    text = str(caught.value.code)
+    assert text.startswith('SSL4EO-S12 v1.1\ntrain  S1GRD  zarr edition: 1 of 3812 files')
+    # The look-alike is smaller than the release, and said to be.
+    assert 'PROBLEM train S1GRD: images of (32, 32) px, 264 px were published' in text
+    with pytest.raises(SystemExit, match='holds neither SSL4EO-S12'):
+        main(['verify', 'ssl4eo', str(tmp_path)])
+    with pytest.raises(SystemExit, match=r'unknown task .*, ssl4eo'):
+        main(['verify', 'ssl4e', str(tmp_path)])
+
+
+def test_a_right_copy_of_ssl4eo_ends_without_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(v11_verify, 'IMAGE_SIZE', 32)
+    monkeypatch.setattr(v11_verify, 'PLACES_PER_FILE', 1)
+    root = make_ssl4eo_v11(tmp_path, n=2, seed=0, size=32, modalities=['S1GRD'])
+    main(['verify', 'ssl4eo', str(root)])
+    assert capsys.readouterr().out.endswith('No problem found.\n')

@@ -373,3 +373,63 @@ def test_a_full_disk_is_named_before_the_first_byte_is_written(
         fetch(server.url, tmp_path / 'file.zip', sha256=SHA256, progress=False)
     assert not list(tmp_path.glob('file.zip*part'))
     assert len(server.ranges) == 1
+
+
+def even(path: Path) -> None:
+    """A check where no hash is published."""
+    if len(path.read_bytes()) != len(BODY):
+        raise ValueError(f'{path.name} is cut off')
+
+
+def test_a_file_without_a_hash_is_checked_before_it_gets_its_name(
+    server: Server, path: Path
+) -> None:
+    server.body = BODY[:-1]
+    with pytest.raises(ValueError, match=r'file\.zip\.part is cut off; check both'):
+        fetch(server.url, path, check=even)
+    assert not path.exists()
+    server.body = BODY
+    assert fetch(server.url, path, check=even).read_bytes() == BODY
+    server.ranges.clear()
+    fetch(server.url, path, check=even)
+    assert server.ranges == []
+
+
+def test_a_stale_part_of_a_file_without_a_hash_is_thrown_away_once(
+    server: Server, path: Path, part: Path
+) -> None:
+    part.write_bytes(BODY + b'tail')
+    fetch(server.url, path, check=even)
+    assert path.read_bytes() == BODY
+    assert server.ranges == [f'bytes={len(BODY) + 4}-', None]
+
+
+@pytest.mark.parametrize('content', [b'mine', None])
+def test_a_wrong_existing_file_without_a_hash_is_not_overwritten(
+    server: Server, path: Path, content: bytes | None
+) -> None:
+    path.parent.mkdir()
+    path.mkdir() if content is None else path.write_bytes(content)
+    message = 'a whole file, found no file' if content is None else 'is cut off'
+    with pytest.raises(ValueError, match=f'{message}.*move it away'):
+        fetch(server.url, path, check=even)
+    assert server.ranges == []
+
+
+def test_a_known_size_is_compared_without_a_hash_too(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(BODY)
+    with pytest.raises(ValueError, match=f'expected 5 bytes, found {len(BODY)}; move it away'):
+        fetch('http://127.0.0.1:9/none', path, check=even, size_bytes=5)
+
+
+def test_being_offline_without_a_hash_still_says_where_to_put_the_file(path: Path) -> None:
+    with pytest.raises(ConnectionError, match=f'put it at {path}$'):
+        fetch('http://127.0.0.1:9/none', path, check=even, retries=0)
+
+
+def test_a_download_that_nothing_verifies_is_refused(path: Path) -> None:
+    with pytest.raises(ValueError, match='give sha256 or check'):
+        fetch('http://127.0.0.1:9/none', path)
+    with pytest.raises(ValueError, match='give sha256 or check'):
+        fetch('http://127.0.0.1:9/none', path, sha256=SHA256, check=even)

@@ -35,15 +35,23 @@ def verify(task: str, directory: str, limit: int = 200) -> str:
     Nothing is downloaded, extracted or changed.
 
     Args:
-        task: Name of the task, such as cloud_s2; `torchgeo-copernicus datasets` lists them.
-        directory: Folder that holds the task's folder.
+        task: Name of the task, such as cloud_s2 (`torchgeo-copernicus datasets` lists them), or ssl4eo.
+        directory: Folder that holds the task's folder; of ssl4eo the one with train and val (v1.1) or
+            s1, s2c and s2a (v1.0).
         limit: Samples of each split to read; 0 for all.
     """
+    if task == 'ssl4eo':
+        from torchgeo_copernicus.datasets.ssl4eo.verify import verify_ssl4eo
+
+        text, has_problems = verify_ssl4eo(directory, limit)
+        if has_problems:
+            sys.exit(text)
+        return text
     from torchgeo_copernicus.datasets.bench import DATASETS
     from torchgeo_copernicus.datasets.bench import verify as bench
 
     if task not in DATASETS:
-        raise ValueError(f'unknown task {task!r}; allowed: {", ".join(DATASETS)}')
+        raise ValueError(f'unknown task {task!r}; allowed: {", ".join(DATASETS)}, ssl4eo')
     reports = bench.verify(DATASETS[task], directory, limit)
     text = bench.describe(DATASETS[task].task, reports)
     if any(report.problems for report in reports):

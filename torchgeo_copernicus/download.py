@@ -1,4 +1,4 @@
-"""Fetch one file and put it in place only when it is whole and its SHA-256 is right.
+"""Fetch one file and put it in place only when it is whole and its SHA-256, or another check, is right.
 
 Nothing of the user's is overwritten; an interrupted download waits in ``<destination>.part``.
 """
@@ -9,7 +9,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
@@ -36,10 +37,38 @@ def sha256_of(path: Path | str) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def _verified(path: Path, sha256: str) -> Path:
-    if (found := sha256_of(path) if path.is_file() else 'no file') != sha256:
-        raise ValueError(f'{path}: expected SHA-256 {sha256}, found {found}; move it away first')
-    return path
+@dataclass(frozen=True)
+class _Wanted:
+    """What a file must be: one SHA-256, or right for a check where none is published."""
+
+    sha256: str | None
+    check: Callable[[Path], None] | None
+    size_bytes: int | None
+
+    def problem(self, path: Path) -> str:
+        """Return what is wrong with a file; nothing when it is right."""
+        if not path.is_file():
+            return f'expected {self}, found no file'
+        if self.check is None:
+            found = sha256_of(path)
+            return '' if found == self.sha256 else f'expected {self}, found {found}'
+        if self.size_bytes is not None and path.stat().st_size != self.size_bytes:
+            return f'expected {self.size_bytes} bytes, found {path.stat().st_size}'
+        try:
+            self.check(path)
+        except ValueError as error:
+            return str(error)
+        return ''
+
+    def __str__(self) -> str:
+        """Return the hash for a message."""
+        return 'a whole file' if self.sha256 is None else f'SHA-256 {self.sha256}'
+
+    def verified(self, path: Path) -> Path:
+        """Return the path of a right file."""
+        if problem := self.problem(path):
+            raise ValueError(f'{path}: {problem}; move it away first')
+        return path
 
 
 def _span(response: HTTPResponse | addinfourl, size: int | None) -> tuple[int, int | None]:
@@ -106,7 +135,8 @@ def fetch(
     url: str,
     destination: Path | str,
     *,
-    sha256: str,
+    sha256: str | None = None,
+    check: Callable[[Path], None] | None = None,
     size_bytes: int | None = None,
     progress: bool = True,
     retries: int = 3,
@@ -117,6 +147,8 @@ def fetch(
         url: Address with scheme ``http``, ``https`` or ``file``.
         destination: Path of the file to make; missing parent folders are created.
         sha256: Expected SHA-256, 64 hexadecimal digits.
+        check: Instead of a hash that is not published: called with the path of the whole download, and
+            of a file that is there already; raises ValueError if it is damaged.
         size_bytes: Expected size in bytes, if known; finds a wrong file before it is downloaded.
         progress: Whether to show a progress bar.
         retries: How many times to go on after a broken connection or an HTTP 5xx answer.
@@ -126,13 +158,19 @@ def fetch(
         ConnectionError: If the file could not be had; says how to resume or place it by hand.
         OSError: If the disk has no room for it.
     """
-    destination, sha256 = Path(destination), sha256.lower()
+    destination = Path(destination)
     if (scheme := url.partition(':')[0].lower()) not in ('http', 'https', 'file'):
         raise ValueError(f'{url}: unknown scheme {scheme!r}; use http, https or file')
-    if not re.fullmatch('[0-9a-f]{64}', sha256):
+    if (sha256 is None) == (check is None):
+        raise ValueError(
+            'give sha256 or check, and not both: an unverified file may be half a file'
+        )
+    sha256 = None if sha256 is None else sha256.lower()
+    if sha256 is not None and not re.fullmatch('[0-9a-f]{64}', sha256):
         raise ValueError(f'sha256 is {sha256!r}; give 64 hexadecimal digits')
+    wanted = _Wanted(sha256, check, size_bytes)
     if os.path.lexists(destination):
-        return _verified(destination, sha256)
+        return wanted.verified(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(f'{destination.name}.part')
     attempt, restarted = 0, False
@@ -146,18 +184,19 @@ def fetch(
                     raise ConnectionError(
                         f'{url}: {error}; {have} of {error.total or "unknown"} bytes arrived. Run '
                         f'again to resume, or, without network: download {url} on a machine with '
-                        f'network and put it at {destination} (sha256 {sha256})'
+                        f'network and put it at {destination}'
+                        f'{f" (sha256 {sha256})" if sha256 else ""}'
                     ) from error
                 time.sleep(BACKOFF_S * 2**attempt)
                 attempt += 1
                 continue
-            if (found := sha256_of(part)) == sha256:
+            if not (problem := wanted.problem(part)):
                 if os.path.lexists(destination):  # Placed by hand meanwhile.
                     break
                 os.replace(part, destination)
                 return destination
             part.unlink()
             if restarted or not stale:
-                raise ValueError(f'{url}: expected SHA-256 {sha256}, found {found}; check both')
+                raise ValueError(f'{url}: {problem}; check both')
             restarted = True
-    return _verified(destination, sha256)
+    return wanted.verified(destination)

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -234,11 +235,10 @@ def test_places_are_chosen_from_a_table(v11_root: Path) -> None:
         for name in ('S1GRD', 'S2L2A'):
             day = row[f'{name}_time_2'].to_datetime64().astype('datetime64[D]').astype(int)
             assert day == int(sample['metadata'][name][2, 2])
-    south = table[table.bounds['maxy'] < 20]
+    south = table[table.bounds['maxy'] < table.bounds['maxy'].median()]
     assert 0 < len(south) < len(table)
     some = SSL4EOS12v11(v11_root, modalities='S2L2A', places=list(south.index))
-    assert len(some) == len(south)
-    assert all(s['metadata'][0, 1] < 20 for s in some)
+    assert [s['sample_id'] for s in some] == list(south.index)
 
 
 def test_outlines_are_those_of_the_published_table(ssl4eo_v11_table: Path) -> None:
@@ -299,8 +299,33 @@ def test_files_can_be_chosen(v11_root: Path) -> None:
     dataset = SSL4EOS12v11(v11_root, files=[name])
     assert len(dataset) == 4
     assert name in dataset[0]['filename']
-    with pytest.raises(ValueError, match='has no files'):
-        SSL4EOS12v11(v11_root, files=['other.zarr.zip'])
+    for files in (['other.zarr.zip'], [name, 'other.zarr.zip']):
+        with pytest.raises(ValueError, match=r"has no files \['other"):
+            SSL4EOS12v11(v11_root, files=files)
+    for files in (name, []):
+        with pytest.raises(ValueError, match='must be a list'):
+            SSL4EOS12v11(v11_root, files=files)
+
+
+def test_a_list_of_the_other_edition_does_not_hide_the_files(
+    v11_root: Path, v11_tars: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(v11_tars, tmp_path / 'tars', ignore=shutil.ignore_patterns('.index'))
+    shutil.copytree(v11_root / 'splits', root / 'splits')
+    assert len(SSL4EOS12v11(root, modalities='S2RGB')) == 8
+
+
+def test_a_list_of_another_split_is_named(v11_copy: Path) -> None:
+    (v11_copy / 'splits' / 'ssl4eos12_train.txt').write_text('other.zarr.zip\n')
+    with pytest.raises(ValueError, match='none of the 1 files of the split list'):
+        SSL4EOS12v11(v11_copy, modalities='S2RGB')
+
+
+def test_files_of_another_modality_are_named(v11_copy: Path) -> None:
+    shutil.rmtree(v11_copy / 'train' / 'S2L1C')
+    shutil.copytree(v11_copy / 'train' / 'S1GRD', v11_copy / 'train' / 'S2L1C')
+    with pytest.raises(ValueError, match=r'000001\.zarr\.zip is not of S2L1C'):
+        SSL4EOS12v11(v11_copy, modalities='S2L1C')
 
 
 def test_validation_places_are_others(v11_root: Path) -> None:

@@ -3,6 +3,14 @@
 from torchgeo_copernicus.datasets.ssl4eo.batch_stream import SSL4EOS12v11Stream
 from torchgeo_copernicus.datasets.ssl4eo.v10 import SSL4EOS12v10
 from torchgeo_copernicus.datasets.ssl4eo.v11 import SSL4EOS12v11
+from torchgeo_copernicus.datasets.ssl4eo.v11_download import download_v11
 from torchgeo_copernicus.datasets.ssl4eo.void_ids import VOID_IDS, released_ids
 
-__all__ = ('VOID_IDS', 'SSL4EOS12v10', 'SSL4EOS12v11', 'SSL4EOS12v11Stream', 'released_ids')
+__all__ = (
+    'VOID_IDS',
+    'SSL4EOS12v10',
+    'SSL4EOS12v11',
+    'SSL4EOS12v11Stream',
+    'download_v11',
+    'released_ids',
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,11 +14,12 @@ from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, LocalFil
 class Folder(Protocol):
     """A folder on disk or behind an address."""
 
-    def stamps(self, suffix: str) -> dict[str, tuple[int, int]]:
+    def stamps(self, suffix: str, names: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         """Return (bytes, a number that changes with the content) of each file, sorted by name.
 
         Args:
             suffix: End of the wanted names.
+            names: Files to look at; all there are when None. A server that lists no folder has only these.
         """
 
     def open(self, name: str) -> ByteSource:
@@ -41,12 +43,14 @@ class LocalFolder:
 
     path: Path
 
-    def stamps(self, suffix: str) -> dict[str, tuple[int, int]]:
+    def stamps(self, suffix: str, names: Sequence[str] | None = None) -> dict[str, tuple[int, int]]:
         """Return (bytes, time of modification in ns) of each file; see `Folder`."""
         if not self.path.is_dir():
             return {}
         with os.scandir(self.path) as entries:
             found = [entry for entry in entries if entry.name.endswith(suffix) and entry.is_file()]
+        if names is not None:
+            found = [entry for entry in found if entry.name in set(names)]
         sizes = {entry.name: entry.stat() for entry in sorted(found, key=lambda e: e.name)}
         return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in sizes.items()}
 

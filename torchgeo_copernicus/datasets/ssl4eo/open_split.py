@@ -75,6 +75,8 @@ def open_split(
     """
     if edition is not None and edition not in get_args(Edition):
         raise ValueError(f'Unknown edition {edition!r}. Allowed: {list(get_args(Edition))}.')
+    if files is not None and (isinstance(files, str) or not files):
+        raise ValueError(f'files must be a list of file names, not {files!r}.')
     top = folder_at(root)
     where = f'{root}/{split}'
     text = top.text(split_list(split))
@@ -83,9 +85,19 @@ def open_split(
     found: Edition | None = edition
     for modality in modalities:
         folder = folder_at(f'{where}/{modality}')
-        by_edition = {name: folder.stamps(SUFFIX[name]) for name in get_args(Edition)}
-        there: list[Edition] = [name for name, stamps in by_edition.items() if stamps]
+        by_edition: dict[Edition, dict[str, tuple[int, int]]] = {
+            name: folder.stamps(SUFFIX[name], _of(name, listed) if files is None else files)
+            for name in get_args(Edition)
+        }
+        there = [name for name, stamps in by_edition.items() if stamps]
         if not there:
+            if files is not None:
+                raise ValueError(f'{where}/{modality} has no files {list(files)[:3]}.')
+            if listed is not None and (others := folder.stamps('')):
+                raise ValueError(
+                    f'{where}/{modality} has none of the {len(listed)} files of the split list, such as '
+                    f'{listed[:1]}; it has {list(others)[:3]}. Is this the right split?'
+                )
             raise ValueError(
                 f'{where}/{modality} has no files *{SUFFIX["zarr"]} or *{SUFFIX["webdataset"]}. Give the '
                 'folder that holds train, val and splits as root, or download them with '
@@ -102,7 +114,7 @@ def open_split(
                 f'{where}/{modality} holds the edition {there[0]!r} (*{SUFFIX[there[0]]}), not '
                 f'{found!r} (*{SUFFIX[found]}).'
             )
-        stamps = _chosen(by_edition[found], files, listed, f'{where}/{modality}')
+        stamps = _chosen(by_edition[found], files, _of(found, listed), f'{where}/{modality}')
         kept[modality] = _keep(root, split, modality, index_folder)
         indices[modality] = _index(folder, stamps, kept[modality], f'{where}/{modality}')
         opens[modality] = folder.open
@@ -115,31 +127,27 @@ def _listed_in_table(root: Path | str, split: Split) -> Sequence[str] | None:
     return None if '://' in str(root) else listed_files(Path(root) / split_table(split))
 
 
+def _of(edition: Edition, names: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the names that are of an edition: a list of one says nothing of the other."""
+    if names is None:
+        return None
+    return [name for name in names if name.endswith(SUFFIX[edition])] or None
+
+
 def _chosen(
     stamps: dict[str, tuple[int, int]],
     files: Sequence[str] | None,
     listed: Sequence[str] | None,
     where: str,
 ) -> dict[str, tuple[int, int]]:
-    """Return the files to read."""
+    """Return the files to read, in the order of their names."""
     if files is not None:
-        if not files or isinstance(files, str):
-            raise ValueError(f'files must be a list of file names, not {files!r}.')
         if missing := [name for name in files if name not in stamps]:
             raise ValueError(f'{where} has no files {missing[:3]}; there are {list(stamps)[:3]}.')
-        return {name: stamps[name] for name in files}
-    if listed is None:
         return stamps
-    names = listed
-    present = {name: stamps[name] for name in names if name in stamps}
-    if not present:
-        raise ValueError(
-            f'{where} has none of the {len(names)} files of the split list, such as {names[:1]}; it has '
-            f'{list(stamps)[:3]}. Is this the right split?'
-        )
-    if len(present) < len(names):
-        _LOGGER.warning('%s: %d of %d files are there.', where, len(present), len(names))
-    return present
+    if listed is not None and len(stamps) < len(listed):
+        _LOGGER.warning('%s: %d of %d files are there.', where, len(stamps), len(listed))
+    return stamps
 
 
 def _keep(root: Path | str, split: Split, modality: Modality, folder: Path | str | None) -> Path:

@@ -189,6 +189,10 @@ class _Naming:
         if isinstance(error, ValueError | OSError):
             place = f'{self._reader.index.sample_id[self._row]:07d}'
             date = '' if self._date is None else f', date {self._date}'
-            raise ValueError(
+            # A broken connection stays one: it may be tried again.
+            kind_of = next(
+                k for k in (ValueError, ConnectionError, OSError) if isinstance(error, k)
+            )
+            raise kind_of(
                 f'{self._reader.where(self._row)}, place {place}{date}: {error}'
             ) from error

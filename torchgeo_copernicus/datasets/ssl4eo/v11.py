@@ -193,6 +193,7 @@ class SSL4EOS12v11(NonGeoDataset):
         Raises:
             IndexError: If there is no such item.
             ValueError: If a file is damaged; names file, place and date.
+            ConnectionError: If a server cannot be reached.
         """
         if not -len(self) <= index < len(self):
             raise IndexError(f'{index} is not one of {len(self)} items.')
@@ -383,7 +384,10 @@ class SSL4EOS12v11(NonGeoDataset):
         index = self._readers[modality].index
         letters = {'R': 'B04', 'G': 'B03', 'B': 'B02'} if modality == 'S2RGB' else {}
         stored = [letters.get(str(name), str(name)) for name in index.band_names]
-        names = [band.name for band in _sensor(modality).select(stored)]
+        try:
+            names = [band.name for band in _sensor(modality).select(stored)]
+        except ValueError as error:
+            raise ValueError(f'{index.files[0]} is not of {modality}: {error}') from error
         if sorted(names) != sorted(MODALITY_BANDS[modality]):
             raise ValueError(
                 f'{index.files[0]} has the bands {names}, not those of {modality}: '
