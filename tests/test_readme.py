@@ -68,3 +68,18 @@ def test_the_guide_to_the_encoder_runs(
     assert 'VisionTransformer True' in lines
     assert '(2, 384)' in lines
     assert lines[-1] == '4 torch.Size([2, 384, 4, 4])'
+
+
+def test_the_guide_to_ssl4eo_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / 'docs' / 'ssl4eo.md').read_text()
+    code = '\n'.join(re.findall(r'```python\n(.*?)```', guide, re.DOTALL))
+    (tmp_path / 'guide.py').write_text(code)
+    runpy.run_path(str(tmp_path / 'guide.py'))
+    lines = capsys.readouterr().out.splitlines()
+    assert "{'S2L2A': (4, 3, 64, 64), 'S1GRD': (4, 2, 64, 64)}" in lines
+    assert '(8, 13, 48, 48) 8 True' in lines
+    assert lines[-1].endswith("{'S2L1C': (4, 13, 48, 48), 'S1GRD': (4, 2, 48, 48)}")
+    assert (tmp_path / 'place.png').stat().st_size > 10_000

@@ -19,6 +19,7 @@ from shapely import Polygon
 from torch.utils.data import DataLoader
 
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11, byte_source
+from torchgeo_copernicus.datasets.ssl4eo import v11 as v11_module
 from torchgeo_copernicus.datasets.ssl4eo.place_table import outlines
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS, V11_STATISTICS, Modality
 
@@ -326,6 +327,22 @@ def test_files_of_another_modality_are_named(v11_copy: Path) -> None:
     shutil.copytree(v11_copy / 'train' / 'S1GRD', v11_copy / 'train' / 'S2L1C')
     with pytest.raises(ValueError, match=r'000001\.zarr\.zip is not of S2L1C'):
         SSL4EOS12v11(v11_copy, modalities='S2L1C')
+
+
+def test_chosen_files_are_downloaded(
+    v11_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def fake(root: Path, split: str, names: object, files: object, **options: object) -> None:
+        asked.append((split, names, files, options['edition']))
+        shutil.copytree(v11_root, root, dirs_exist_ok=True)
+
+    monkeypatch.setattr(v11_module, 'download_v11', fake)
+    name = 'ssl4eos12_train_seasonal_data_000001.zarr.zip'
+    dataset = SSL4EOS12v11(tmp_path / 'new', modalities='S2RGB', files=[name], download=True)
+    assert asked == [('train', ('S2RGB',), [name], 'zarr')]
+    assert len(dataset) == 4
 
 
 def test_validation_places_are_others(v11_root: Path) -> None:

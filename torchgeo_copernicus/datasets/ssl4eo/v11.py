@@ -32,6 +32,7 @@ from torchgeo_copernicus.datasets.ssl4eo.statistics import (
     Edition,
     Modality,
 )
+from torchgeo_copernicus.datasets.ssl4eo.v11_download import download_v11
 from torchgeo_copernicus.datasets.ssl4eo.v11_picture import draw_place
 from torchgeo_copernicus.sensors import S1_GRD, S2_TOA, Sensor, Statistics
 
@@ -90,6 +91,7 @@ class SSL4EOS12v11(NonGeoDataset):
         repair_s1_order: bool = True,
         seed: int = 0,
         index_folder: Path | str | None = None,
+        download: bool = False,
     ) -> None:
         """Find the files and read, or make, the table of their places.
 
@@ -116,10 +118,14 @@ class SSL4EOS12v11(NonGeoDataset):
             seed: Seed of random dates; see `set_epoch`.
             index_folder: Where the table of places is kept; beside the data when None and it can be
                 written there, else in the user's cache.
+            download: Download what is missing of the chosen files and modalities from Hugging Face: all of
+                a modality is 0.2 to 0.9 TB, so name *files*, or use `download_v11`, which can also be told
+                how many.
 
         Raises:
             DatasetNotFoundError: If a modality has no files.
             ValueError: If an argument is impossible, or files are damaged or do not fit each other.
+            ConnectionError: If a server cannot be reached.
         """
         _one_of('split', split, Split)
         _one_of('dates', dates, Dates)
@@ -148,6 +154,10 @@ class SSL4EOS12v11(NonGeoDataset):
             raise ValueError('Cloud masks are with Sentinel-2; add one of its modalities.')
         self.bands = _bands(self.modalities, bands)
 
+        if download:
+            download_v11(
+                root, split, self.modalities, files, edition=edition or 'zarr', checksum=False
+            )
         opened = open_split(root, split, self.modalities, edition, files, index_folder)
         self.edition = opened.edition
         indices = dict(opened.indices)
