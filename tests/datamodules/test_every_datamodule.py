@@ -21,6 +21,7 @@ from torchgeo_copernicus.metadata import token_area_km2
 MODULES: dict[str, type[BenchDataModule]] = {
     module.dataset_type.task.name: module
     for module in (getattr(datamodules, name) for name in datamodules.__all__)
+    if issubclass(module, BenchDataModule)
 }
 STAGES = {'train': 'fit', 'val': 'validate', 'test': 'test', 'predict': 'predict'}
 RUNNING = {'train': 'training', 'val': 'validating', 'test': 'testing', 'predict': 'predicting'}
