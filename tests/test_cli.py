@@ -112,3 +112,14 @@ def test_a_right_copy_of_ssl4eo_ends_without_an_error(
     root = make_ssl4eo_v11(tmp_path, n=2, seed=0, size=32, modalities=['S1GRD'])
     main(['verify', 'ssl4eo', str(root)])
     assert capsys.readouterr().out.endswith('No problem found.\n')
+
+
+def test_ssl4eo_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip('dask', reason='conversions need the extra `convert`')
+    main(['sample', 'ssl4eo_v11', str(tmp_path), '--n', '2', '--size', '32'])
+    arguments = [str(tmp_path / 'ssl4eo_v11'), str(tmp_path / 'out'), '--modalities', '[S2RGB]']
+    main(['convert', 'ssl4eo', 'webdataset', *arguments])
+    assert f'Wrote 1 files to {tmp_path / "out"}' in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(['--help'])
+    assert 'convert ssl4eo zarr3' in ' '.join(capsys.readouterr().out.split())

@@ -1,11 +1,11 @@
-"""The command line: `torchgeo-copernicus datasets`, `sample cloud_s2 DIR`, `verify cloud_s2 DIR`, `export DIR`."""
+"""The command line: `torchgeo-copernicus datasets | sample | verify | export | convert`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jsonargparse import auto_cli
 from rich.console import Console
@@ -137,19 +137,36 @@ def export(
     return f'Wrote {", ".join(sorted(path.name for path in folder.iterdir()))} to {folder}'
 
 
+def convert() -> None:
+    """Convert SSL4EO-S12: `convert ssl4eo v11`, `convert ssl4eo zarr3`, `convert ssl4eo webdataset`."""
+
+
+def _commands(given: Sequence[str]) -> dict[str, Any]:
+    # `auto_cli` wants functions and dictionaries of them, nested.
+    commands: dict[str, Any] = {
+        'convert': convert,
+        'datasets': datasets,
+        'export': export,
+        'sample': sample,
+        'verify': verify,
+    }
+    if given[:1] == ['convert']:
+        # Here and not above: to read their arguments takes seconds of imports.
+        from torchgeo_copernicus.datasets.ssl4eo.convert import COMMANDS
+
+        commands['convert'] = {'ssl4eo': dict(COMMANDS)}
+    return commands
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
 
     Args:
         arguments: Those of the process when None.
     """
-    given = None if arguments is None else list(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        message: str | None = auto_cli(
-            {'datasets': datasets, 'export': export, 'sample': sample, 'verify': verify},
-            args=given,
-            as_positional=True,
-        )
+        message: str | None = auto_cli(_commands(given), args=given, as_positional=True)
     except (ValueError, OSError) as error:
         sys.exit(f'torchgeo-copernicus: {error}')
     if message is not None:

@@ -171,9 +171,7 @@ def test_predict_takes_the_training_places_in_order(root: Path) -> None:
         ({'modalities': 'S2L2A'}, 'has no files'),
     ],
 )
-def test_impossible_arguments_are_named(
-    root: Path, options: dict[str, object], words: str
-) -> None:
+def test_impossible_arguments_are_named(root: Path, options: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         module(root, **options).setup('fit')
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,11 @@ CASES = (
     'dem_960_k64_meta',
     'rgbn_224_k8',
 )
+# As stated with the reference outputs. In float64 ours is the same on every machine; in float32 the order
+# of sums, which depends on the number of threads, moves a few of the features by up to 4e-5. The least of
+# the known mistakes, another epsilon of the layer norm, shows as 1e-4.
 TOLERANCE = {'rtol': 1e-4, 'atol': 2e-5}
+FLOAT32 = {'rtol': 1e-4, 'atol': 8e-5}
 
 
 @pytest.fixture(scope='module')
@@ -74,6 +79,27 @@ def inputs_of(case: dict) -> tuple[Tensor, Tensor, dict]:
     return x, metadata, inputs
 
 
+@pytest.fixture(scope='module')
+def exact(model: CopernicusFM) -> CopernicusFM:
+    return copy.deepcopy(model).double()
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_outputs_are_the_official_ones_but_for_rounding(
+    name: str, exact: CopernicusFM, arrays: Mapping[str, np.ndarray], cases: dict
+) -> None:
+    x, metadata, inputs = inputs_of(cases[name])
+    if 'language_embedding' in inputs:
+        inputs['language_embedding'] = inputs['language_embedding'].double()
+    with torch.no_grad():
+        maps = exact.forward_intermediates(x.double(), metadata, **inputs)
+        cls = exact(x.double(), metadata, **inputs)
+    np.testing.assert_allclose(cls, arrays[f'{name}/cls_embed'], **TOLERANCE)
+    for index, feature in zip((3, 5, 7, 11), maps, strict=True):
+        summary = golden.summary(feature)
+        np.testing.assert_allclose(summary, arrays[f'{name}/feat{index}'], **TOLERANCE)
+
+
 @pytest.mark.parametrize('name', CASES)
 def test_outputs_are_the_official_ones(
     name: str, model: CopernicusFM, arrays: Mapping[str, np.ndarray], cases: dict
@@ -96,11 +122,11 @@ def test_outputs_are_the_official_ones(
     def expected(key: str) -> np.ndarray:
         return arrays[f'{name}/{key}']
 
-    np.testing.assert_allclose(cls, expected('cls_embed'), **TOLERANCE)
-    np.testing.assert_allclose(pooled, expected('pool_embed'), **TOLERANCE)
+    np.testing.assert_allclose(cls, expected('cls_embed'), **FLOAT32)
+    np.testing.assert_allclose(pooled, expected('pool_embed'), **FLOAT32)
     for index, feature in zip((3, 5, 7, 11), maps, strict=True):
         assert list(feature.shape) == case['feature_shape']
-        np.testing.assert_allclose(golden.summary(feature), expected(f'feat{index}'), **TOLERANCE)
+        np.testing.assert_allclose(golden.summary(feature), expected(f'feat{index}'), **FLOAT32)
 
     with torch.no_grad():
         names = ('wavelengths_nm', 'bandwidths_nm', 'language_embedding')
@@ -126,7 +152,7 @@ def test_compiled_outputs_are_the_official_ones(
     torch._dynamo.reset()
     compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
     np.testing.assert_allclose(
-        compiled(x, metadata, **inputs), arrays[f'{name}/cls_embed'], **TOLERANCE
+        compiled(x, metadata, **inputs), arrays[f'{name}/cls_embed'], **FLOAT32
     )
 
 
@@ -149,7 +175,7 @@ def test_specialised_outputs_are_the_official_ones(
     x, metadata, inputs = inputs_of(cases[name])
     model.global_pool = pool  # type: ignore[assignment]
     static = model.specialize(**inputs, image_size=x.shape[2:])
-    np.testing.assert_allclose(static(x, metadata), arrays[f'{name}/{key}'], **TOLERANCE)
+    np.testing.assert_allclose(static(x, metadata), arrays[f'{name}/{key}'], **FLOAT32)
     maps = static.forward_intermediates(x, metadata)
     for index, feature in zip((3, 5, 7, 11), maps, strict=True):
         # Before any norm their deviation reaches 11.
@@ -180,7 +206,7 @@ def test_onnx_outputs_are_the_official_ones(
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     (found,) = session.run(None, {'image': x.numpy(), 'metadata': metadata.numpy()})
     path.unlink()
-    np.testing.assert_allclose(found, arrays[f'{name}/{key}'], **TOLERANCE)
+    np.testing.assert_allclose(found, arrays[f'{name}/{key}'], **FLOAT32)
 
 
 @pytest.mark.parametrize(('kind', 'bounds'), [('central', (100, 1e9)), ('bandwidth', (1, 1e9))])

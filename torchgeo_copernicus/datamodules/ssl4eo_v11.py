@@ -165,7 +165,9 @@ class SSL4EOS12v11DataModule(NonGeoDataModule):
         """Draw nothing: batches are scaled; `SSL4EOS12v11.plot` draws samples."""
 
     def _dataset(self, split: Split) -> SSL4EOS12v11:
-        return SSL4EOS12v11(**self.kwargs, split=split, files=self.files if split == 'train' else None)
+        return SSL4EOS12v11(
+            **self.kwargs, split=split, files=self.files if split == 'train' else None
+        )
 
     def _dataset_of(self, name: str) -> SSL4EOS12v11:
         dataset = getattr(self, name)

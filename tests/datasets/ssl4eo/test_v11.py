@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11, byte_source
 from torchgeo_copernicus.datasets.ssl4eo import v11 as v11_module
+from torchgeo_copernicus.datasets.ssl4eo.aligned import align
 from torchgeo_copernicus.datasets.ssl4eo.place_table import outlines
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS, V11_STATISTICS, Modality
 
@@ -343,6 +345,17 @@ def test_chosen_files_are_downloaded(
     dataset = SSL4EOS12v11(tmp_path / 'new', modalities='S2RGB', files=[name], download=True)
     assert asked == [('train', ('S2RGB',), [name], 'zarr')]
     assert len(dataset) == 4
+
+
+def test_modalities_of_different_numbers_of_dates_are_not_paired_by_position(
+    v11_root: Path,
+) -> None:
+    dataset = SSL4EOS12v11(v11_root, modalities=['S1GRD', 'S2L2A'])
+    indices = {name: dataset._readers[name].index for name in dataset.modalities}
+    half = indices['S1GRD']
+    indices['S1GRD'] = replace(half, seconds=half.seconds[:, :2], order=half.order[:, :2])
+    with pytest.raises(ValueError, match='different numbers of dates'):
+        align(indices, 'here')
 
 
 def test_validation_places_are_others(v11_root: Path) -> None:

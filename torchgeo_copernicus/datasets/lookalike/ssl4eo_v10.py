@@ -107,7 +107,7 @@ def _visits(rng: np.random.Generator, place: Place, size: int) -> list[_Visit]:
     first = datetime(2019, 12, 22, 10) + timedelta(days=int(rng.integers(364)))
     # The layout stays, its colours change.
     layout = int(rng.integers(2**31))
-    tile = f'T{place.utm_zone:02d}{"NS"[place.lat < 0]}AB'
+    tile = f'T{place.utm_zone:02d}{"NH"[place.lat < 0]}AB'
     visits = []
     for turn in range(DATES):
         day = first + timedelta(days=91 * turn + int(rng.integers(-5, 6)), minutes=51 * turn)

@@ -40,6 +40,12 @@ def align(indices: Mapping[Modality, PlaceIndex], where: str) -> AlignedPlaces:
     first = indices[names[0]]
     for name in names[1:]:
         _same(set(first.files.tolist()), set(indices[name].files.tolist()), names[0], name, where)
+    dates = {name: index.seconds.shape[1] for name, index in indices.items()}
+    if len(set(dates.values())) > 1:
+        raise ValueError(
+            f'{where}: the modalities have different numbers of dates, {dates}, and cannot be read '
+            'together. Read each by itself.'
+        )
     rows: dict[Modality, NDArray[np.int64]] = {}
     for name, index in indices.items():
         ids, counts = np.unique(index.sample_id, return_counts=True)

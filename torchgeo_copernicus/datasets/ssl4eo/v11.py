@@ -21,7 +21,7 @@ from torchgeo_copernicus.datasets import ordering
 from torchgeo_copernicus.datasets.ssl4eo.aligned import align, numbers_of, select
 from torchgeo_copernicus.datasets.ssl4eo.chunk_place import Span, spans_of
 from torchgeo_copernicus.datasets.ssl4eo.cloud_share import cloud_share
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import DATES, GSD_M, Season, Split
+from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import GSD_M, Season, Split
 from torchgeo_copernicus.datasets.ssl4eo.open_split import OpenSplit, open_split
 from torchgeo_copernicus.datasets.ssl4eo.patch_reader import PatchReader
 from torchgeo_copernicus.datasets.ssl4eo.place_table import place_table
@@ -171,14 +171,17 @@ class SSL4EOS12v11(NonGeoDataset):
         self._items = select(
             self.seconds(first),
             each=dates == 'each',
-            at_least={'all': DATES, 'pair': 2}.get(dates, 1),
+            at_least=self.dates_per_item,
             season=season,
             cloud_share=self._clouds(opened) if max_cloud is not None else None,
             max_cloud=max_cloud,
             chosen=None if places is None else numbers_of(places, self._aligned.ids),
         )
         if not len(self._items):
-            raise ValueError(f'No place of {opened.where} is left by season, max_cloud and places.')
+            raise ValueError(
+                f'No place of {opened.where} has the {self.dates_per_item} dates of an item that season, '
+                'max_cloud and places leave.'
+            )
         # Shared, so that workers that live on see the next epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
@@ -255,7 +258,8 @@ class SSL4EOS12v11(NonGeoDataset):
     @property
     def dates_per_item(self) -> int:
         """Number of dates of an item."""
-        return {'all': DATES, 'pair': 2}.get(self.dates, 1)
+        every = len(self._readers[self.modalities[0]].index.seconds[0])
+        return {'all': every, 'pair': 2}.get(self.dates, 1)
 
     @property
     def epoch(self) -> int:

@@ -75,11 +75,16 @@ def write_zarr_zip(
             documents |= _describe(name, array, codec)
             for key, chunk in _chunks(array):
                 content = chunk.tobytes() if codec is None else codec.encode(chunk)
-                archive.writestr(f'{name}/{key}', bytes(content))
+                archive.writestr(_member(f'{name}/{key}'), bytes(content))
         whole = {'metadata': documents, 'zarr_consolidated_format': 1}
         for key, document in {**documents, '.zmetadata': whole}.items():
-            archive.writestr(key, json.dumps(document, indent=4, sort_keys=True))
+            archive.writestr(_member(key), json.dumps(document, indent=4, sort_keys=True))
     os.replace(part, path)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    # Of a fixed date, so that the same arrays are the same bytes.
+    return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
 
 
 def _describe(name: str, array: NewArray, codec: Codec | None) -> dict[str, object]:

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The whole suite with coverage, in two processes side by side: `test.sh PYTHON [PYTEST ARGUMENTS]`.
+# Each runs whole folders in the usual order, so that what a test leaves behind is the same every time.
+set -uo pipefail
+python=$1
+shift
+log=$(mktemp)
+# One thread each: two would wait for each other's.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+rm -f .coverage .coverage.*
+run() { # $1 name of its coverage file, then pytest's arguments
+  local name=$1
+  shift
+  COVERAGE_FILE=.coverage.$name "$python" -m pytest --cov --cov-report= --cov-fail-under=0 "$@"
+}
+chosen=$(printf '%s\n' "$@" | grep -c '^tests' || true)
+first=0
+if [ "$chosen" -gt 0 ]; then
+  run one "$@"
+  second=$?
+else
+  run models tests/models tests/tasks tests/terratorch "$@" >"$log" 2>&1 &
+  models=$!
+  run rest tests/datamodules tests/datasets tests/test_*.py "$@"
+  second=$?
+  wait "$models"
+  first=$?
+  cat "$log"
+fi
+rm -f "$log"
+"$python" -m coverage combine -q .coverage.*
+"$python" -m coverage report --skip-covered --show-missing --fail-under="${COVERAGE_FLOOR:-90}"
+covered=$?
+exit $((first != 0 || second != 0 || covered != 0))
