@@ -19,15 +19,18 @@ if [ "$chosen" -gt 0 ]; then
   run one "$@"
   second=$?
 else
-  run models tests/models tests/tasks tests/terratorch "$@" >"$log" 2>&1 &
+  run models tests/datamodules tests/models tests/tasks "$@" >"$log" 2>&1 &
   models=$!
-  run rest tests/datamodules tests/datasets tests/test_*.py "$@"
+  run rest tests/datasets tests/terratorch tests/test_*.py "$@"
   second=$?
   wait "$models"
   first=$?
   cat "$log"
 fi
 rm -f "$log"
+# 5 says that no test was chosen, which is no failure if the other process had some.
+if [ "$first" -eq 5 ] && [ "$second" -ne 5 ]; then first=0; fi
+if [ "$second" -eq 5 ] && [ "$first" -ne 5 ] && [ "$chosen" -eq 0 ]; then second=0; fi
 "$python" -m coverage combine -q .coverage.*
 "$python" -m coverage report --skip-covered --show-missing --fail-under="${COVERAGE_FLOOR:-90}"
 covered=$?
