@@ -134,7 +134,7 @@ def test_eurosat_s2_on_real_chips(
     tmp_path: Path, real_bench_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = options('eurosat_s2', real_bench_root, data__init_args__batch_size=16)
-    terratorch(monkeypatch, tmp_path, 'fit', *given, '--trainer.max_epochs', '5')
+    terratorch(monkeypatch, tmp_path, 'fit', *given, '--trainer.max_epochs', '8')
     out = tmp_path / 'outputs' / 'copernicus_fm_eurosat_s2'
     best = str(out / 'logs' / 'version_0' / 'checkpoints' / 'best.ckpt')
     terratorch(monkeypatch, tmp_path, 'test', *given, '--ckpt_path', best)
