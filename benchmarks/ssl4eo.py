@@ -49,8 +49,9 @@ def make_replica(root: Path, codec: str, files: int) -> None:
 
 def run(case: str, root: Path, reuse: bool) -> dict[str, float]:
     """Run a case in a process of its own."""
-    environment = {**os.environ, **(_REUSED if reuse else {})}
     script = Path(__file__).with_name('ssl4eo_cases.py')
+    # The web server is that of the tests.
+    environment = {**os.environ, 'PYTHONPATH': str(script.parents[1]), **(_REUSED if reuse else {})}
     done = subprocess.run(
         [sys.executable, str(script), case, str(root)],
         env=environment,

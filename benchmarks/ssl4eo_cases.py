@@ -36,7 +36,7 @@ CROP = 224
 Result = dict[str, float]
 
 
-def dataset(root: Path, **options: object) -> SSL4EOS12v11:
+def dataset(root: Path | str, **options: object) -> SSL4EOS12v11:
     """Return ours; its table of places is made before any clock runs."""
     return SSL4EOS12v11(root, **{'modalities': MODALITIES, **options})  # type: ignore[arg-type]
 
@@ -204,6 +204,31 @@ def random_access(root: Path) -> Result:
     }
 
 
+def over_http(root: Path) -> Result:
+    """Read single places and dates from a server, nothing kept: bytes sent / their share of the files."""
+    from tests.datasets.ssl4eo.range_server import serving
+
+    os.environ['COPERNICUS_RANGE_CACHE_BYTES'] = '0'
+    sent = needed = 0
+    found: Result = {}
+    with serving(root) as server:
+        data = dataset(server.url, dates='each')
+        items = np.random.default_rng(0).permutation(len(data))[:40].tolist()
+        for name in MODALITIES:
+            target = np.empty((len(data.bands[name]), 264, 264), np.float32)
+            server.start_counting()
+            start = time.perf_counter()
+            for item in items:
+                place, (date,) = data.place_and_dates(item)
+                data.read_into(name, place, date, target)
+            found[f'{name}_ms'] = (time.perf_counter() - start) / len(items) * 1e3
+            files = sum(path.stat().st_size for path in (root / 'train' / name).iterdir())
+            share = files / len(data) * len(items)
+            found[f'{name}_moved_over_needed'] = server.sent_bytes / share
+            sent, needed = sent + server.sent_bytes, needed + share
+    return {**found, 'moved_over_needed': sent / needed}
+
+
 def start_of_epoch(root: Path, files: int = 3846) -> Result:
     """Open a whole release from its kept tables: files of no content stand in for its own."""
     data = dataset(root)
@@ -308,6 +333,7 @@ CASES: dict[str, Callable[[Path], Result]] = {
     'xarray, values only': xarray_values,
     'tensorstore, values only': tensorstore_values,
     'random access': random_access,
+    'over HTTP': over_http,
     'start of an epoch': start_of_epoch,
     'table of places': table_of_places,
     'memory, ours': memory,
