@@ -1,7 +1,6 @@
 """All 15 datamodules on look-alikes: published numbers, every mode, and options that do something."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +13,7 @@ from torch import Tensor
 from torchgeo_copernicus import datamodules
 from torchgeo_copernicus.datamodules.bench import BenchDataModule
 from torchgeo_copernicus.datamodules.preprocess import Preprocess
-from torchgeo_copernicus.datasets import TASKS, write_sample
-from torchgeo_copernicus.datasets.bench import DATASETS
-from torchgeo_copernicus.metadata import token_area_km2
+from torchgeo_copernicus.datasets import TASKS
 
 MODULES: dict[str, type[BenchDataModule]] = {
     module.dataset_type.task.name: module
@@ -26,8 +23,6 @@ MODULES: dict[str, type[BenchDataModule]] = {
 STAGES = {'train': 'fit', 'val': 'validate', 'test': 'test', 'predict': 'predict'}
 RUNNING = {'train': 'training', 'val': 'validating', 'test': 'testing', 'predict': 'predicting'}
 SIZE = 24
-# More where there are many strata.
-SAMPLES = {'eurosat_s1': 60, 'eurosat_s2': 60, 'lcz_s2': 102, 'bigearthnet_s1s2': 30}
 
 S1 = ([-12.548, -20.192], [5.257, 5.912])
 S2 = (
@@ -86,26 +81,6 @@ CASES = [
     *((t, {'mode': m}, dates, s) for t, (m, dates) in MODES.items() for s in ('train', 'test')),
 ]
 EVERY = pytest.mark.parametrize('task', PUBLISHED)
-
-
-@pytest.fixture(scope='session')
-def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Look-alikes of all archives, made once for all files that import this."""
-    root = tmp_path_factory.getbasetemp() / 'archives'
-    if not root.exists():
-        for task in TASKS.values():
-            if not (root / task.folder).exists():
-                write_sample(task.name, root, n=SAMPLES.get(task.folder, 10), size=32)
-    return root
-
-
-@pytest.fixture(scope='module', autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads cost more than they bring on images this small, above all where others run, too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make(task: str, root: Path | str = 'data', **options: Any) -> BenchDataModule:
@@ -391,134 +366,6 @@ def test_evaluation_is_never_augmented(archives: Path, task: str) -> None:
     dataset: Any = module.predict_dataset
     assert dataset.split == 'test'
     assert raw['filename'] == [dataset[index]['filename'] for index in range(2)]
-
-
-def normalised(values: list[float], mean: float, std: float) -> Tensor:
-    return (torch.tensor(values) - mean) / std
-
-
-@pytest.mark.parametrize('mode', [1, 2])
-@pytest.mark.parametrize('published_std', [True, False])
-def test_flood_is_clipped_and_filled_before_each_date_is_normalised(
-    archives: Path, mode: int, published_std: bool
-) -> None:
-    module = make('flood_s1', archives, mode=mode, published_std=published_std, image_size=32)
-    raw = raw_batch(module, 'val')
-    # Backscatter that is negative, in range, at the end, beyond it, missing and infinite.
-    raw['image'][..., 0, :6] = torch.tensor([-0.3, 0.02, 0.15, 7.0, torch.nan, torch.inf])
-    wanted = [0.0, 0.02, 0.15, 0.15, 0.15, 0.15]
-    found = processed(module, 'val', raw)['image'][..., 0, :6]
-    assert found.shape == (2, mode + 1, 2, 6)
-    for date in range(mode + 1):
-        after = date == mode and published_std
-        deviations = (0.0981, 0.0253) if after else (0.0430, 0.0174)
-        for band, (mean, std) in enumerate(zip((0.0981, 0.0253), deviations, strict=True)):
-            expected = normalised(wanted, mean, std).expand(2, -1)
-            torch.testing.assert_close(found[:, date, band], expected)
-
-
-def test_flood_with_two_dates_before_has_three_dates_in_order(archives: Path) -> None:
-    two = batch_of(make('flood_s1', archives, mode=2, published_std=False), 'test')
-    one = batch_of(make('flood_s1', archives, published_std=False), 'test')
-    assert two['image'].shape[1] == 3
-    days = two['metadata'][..., 2]
-    assert (days.diff(dim=1) > 0).all()
-    # The last two are those of mode=1: an earlier image was added, not a later one.
-    torch.testing.assert_close(two['image'][:, 1:], one['image'])
-    assert torch.equal(two['metadata'][:, 1:], one['metadata'])
-    assert torch.equal(two['mask'], one['mask'])
-    assert not torch.equal(two['image'][:, 0], two['image'][:, 1])
-
-
-def test_biomass_is_told_600_m_as_published_and_300_m_when_asked(archives: Path) -> None:
-    choices = [({}, 23.04), ({'published_gsd': False}, 5.76), ({'mode': 'time-series'}, 23.04)]
-    for options, area in choices:
-        module = make('biomass_s3', archives, **options)
-        for split in ('train', 'predict'):
-            distance = batch_of(module, split)['metadata'][..., 3]
-            assert distance.unique().tolist() == [600.0 if area > 6 else 300.0]
-        found = token_area_km2(distance, TASKS['biomass_s3'].kernel_size)
-        torch.testing.assert_close(found, torch.full_like(found, area))
-
-
-@pytest.mark.parametrize(
-    ('task', 'area'),
-    [
-        ('cloud_s2', 0.0256),
-        ('cloud_s3', 5.76),
-        ('lc100cls_s3', 5.76),
-        ('lc100seg_s3', 5.76),
-        ('dfc2020_s1', 0.0256),
-        ('flood_s1', 0.0256),
-        ('lcz_s2', 0.0256),
-        ('aq_no2_s5p', 16.0),
-    ],
-)
-def test_the_area_of_a_token_is_the_published_one(archives: Path, task: str, area: float) -> None:
-    distance = batch_of(make(task, archives), 'val')['metadata'][..., 3]
-    found = token_area_km2(distance, TASKS[task].kernel_size)
-    torch.testing.assert_close(found, torch.full_like(found, area))
-
-
-@pytest.mark.parametrize('task', ['cloud_s3', 'lc100seg_s3', 'biomass_s3', 'aq_no2_s5p'])
-@pytest.mark.parametrize('value', [torch.nan, torch.inf])
-def test_missing_radiances_and_columns_are_0_before_they_are_resized(
-    archives: Path, task: str, value: float
-) -> None:
-    module = make(task, archives)
-    raw = raw_batch(module, 'val')
-    whole = processed(module, 'val', raw)['image']
-    raw['image'][..., 10:20, 12:24] = value
-    missing = processed(module, 'val', raw)['image']
-    raw['image'][..., 10:20, 12:24] = 0
-    assert torch.equal(missing, processed(module, 'val', raw)['image'])
-    assert missing.isfinite().all()
-    assert not torch.allclose(missing, whole)
-
-
-@pytest.mark.parametrize(
-    ('task', 'side'),
-    [('cloud_s3', 32), ('lc100cls_s3', 96), ('biomass_s3', 288), ('aq_o3_s5p', 56)],
-)
-def test_sentinel_3_and_5p_are_given_as_the_dataset_reads_them(
-    archives: Path, task: str, side: int
-) -> None:
-    # These have no statistics, and the published side needs no second resizing.
-    module = make(task, archives, image_size=side)
-    batch = batch_of(module, 'val')
-    dataset = DATASETS[task](archives, 'val')
-    for index in range(2):
-        sample = dataset[index]
-        assert batch['filename'][index] == sample['filename']
-        read = sample['image'].nan_to_num(0.0)
-        torch.testing.assert_close(batch['image'][index], read, rtol=1e-4, atol=1e-3)
-        key = 'mask' if 'mask' in sample else 'label'
-        assert torch.equal(batch[key][index].nan_to_num(-1.0), sample[key].nan_to_num(-1.0))
-        assert torch.equal(batch['metadata'][index, :3], sample['metadata'][:3])
-
-
-def test_the_order_of_classes_reaches_the_task_and_the_labels(archives: Path) -> None:
-    for task in ('eurosat_s1', 'eurosat_s2'):
-        for order in ('alphabetical', 'torchgeo'):
-            module = make(task, archives, class_order=order, batch_size=10)
-            batch = batch_of(module, 'test')
-            classes = module.task.classes
-            assert (classes == tuple(sorted(classes))) is (order == 'alphabetical')
-            stems = [Path(name).stem.split('_')[0] for name in batch['filename']]
-            assert stems == [classes[label] for label in batch['label']]
-
-
-def test_the_naming_of_clouds_reaches_the_task_and_leaves_the_labels(archives: Path) -> None:
-    found = {}
-    for naming in ('official', 'torchgeo'):
-        module = make('cloud_s3', archives, naming=naming)
-        found[naming] = batch_of(module, 'test')['mask'], module.task.classes
-    assert torch.equal(found['official'][0], found['torchgeo'][0])
-    assert found['official'][1][1:3] == ('Cloud-Sure', 'Cloud-Ambiguous')
-    assert found['torchgeo'][1][1:3] == ('Cloud-Ambiguous', 'Cloud-Sure')
-    module = make('cloud_s3', archives, mode='binary')
-    batch_of(module, 'test')
-    assert module.task.classes == ('Clear', 'Cloud')
 
 
 @pytest.mark.parametrize('stage', ['fit', 'validate', 'test', 'predict'])

@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import Subset
 
-from tests.datamodules.test_every_datamodule import MODULES, archives, make, raw_batch
+from tests.datamodules.test_every_datamodule import MODULES, make, raw_batch
 from torchgeo_copernicus.datamodules.partition import strata_of, stratified_part
 from torchgeo_copernicus.datasets.bench import DATASETS
-
-__all__ = ('archives',)
 
 STRATA = st.lists(st.integers(-1, 5), min_size=1, max_size=60)
 SEEDS = st.integers(0, 9)
