@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import lightning.pytorch as pl
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from torch import Tensor, nn
@@ -179,3 +180,12 @@ def test_impossible_arguments_are_named(root: Path, options: dict[str, object], 
 def test_a_loader_before_setup_says_so(root: Path) -> None:
     with pytest.raises(ValueError, match='setup has to be called first'):
         module(root).train_dataloader()
+
+
+def test_places_of_the_datamodule_can_be_drawn(root: Path) -> None:
+    module = SSL4EOS12v11DataModule(str(root), modalities='S2L1C', batch_size=2, crop_size=32)
+    module.setup('validate')
+    assert isinstance(module.val_dataset, SSL4EOS12v11)
+    figure = module.plot(module.val_dataset[0], suptitle='a place')
+    assert figure is not None and figure.get_suptitle() == 'a place'
+    plt.close(figure)

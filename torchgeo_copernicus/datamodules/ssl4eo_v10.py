@@ -5,13 +5,12 @@ TorchGeo's datamodule divides every modality by 10,000, Sentinel-1 in dB too, an
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, cast
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.datamodules import NonGeoDataModule
@@ -21,6 +20,7 @@ from torchgeo_copernicus.datamodules.aligned_preprocess import AlignedPreprocess
 from torchgeo_copernicus.datamodules.epoch_sampler import EpochSampler
 from torchgeo_copernicus.datasets.bench.dataset import one_of
 from torchgeo_copernicus.datasets.draw import drawn
+from torchgeo_copernicus.datasets.ssl4eo.geographic_split import places_in_drawn_blocks
 from torchgeo_copernicus.datasets.ssl4eo.scale import Normalisation, Scale, scale_of
 from torchgeo_copernicus.datasets.ssl4eo.statistics import V10_STATISTICS, Modality
 from torchgeo_copernicus.datasets.ssl4eo.v10 import SSL4EOS12v10
@@ -36,6 +36,8 @@ from torchgeo_copernicus.sensors import Statistics
 
 SplitBy = Literal['block', 'id']
 
+#: Side of the blocks of land that are drawn for validation (deg).
+BLOCK_DEG = 1.0
 _READERS = 8
 
 
@@ -46,11 +48,10 @@ class SSL4EOS12v10DataModule(NonGeoDataModule):
     (float32 `[B, 4]` or `[B, T, 4]`), `filename`, `file_id` and `sample_id`. With several modalities the first
     four are dicts by modality, unless `concat`.
 
-    Validation: a part of the land, not of the places, because every fourth place overlaps another. A block
-    of one degree of longitude and latitude is drawn as a whole, from the seed and its corner alone, so about
-    *val_fraction* of the places are in it, and a place never changes sides when others come or go. Places
-    at the edges of neighbouring blocks may still overlap. There is no test split: `test` takes the
-    validation places, `predict` all.
+    Validation: a part of the land, not of the places, because every fourth place overlaps another. Blocks
+    of one degree are drawn as a whole, from the seed and their corners alone, so about *val_fraction* of
+    the places are in them; what overlaps a place for training is for training, too (see
+    `geographic_split`). There is no test split: `test` takes the validation places, `predict` all.
     """
 
     def __init__(
@@ -231,31 +232,23 @@ class SSL4EOS12v10DataModule(NonGeoDataModule):
 
     def _split(self, dataset: SSL4EOS12v10) -> tuple[list[int], list[int]]:
         """Return the numbers of the places for training and for validation."""
-        ids = [int(place_id) for place_id in dataset.ids]
+        ids = dataset.ids
         if self.val_fraction == 0:
-            return ids, []
-        keys: Sequence[tuple[int, ...]] = [(place_id,) for place_id in ids]
+            return ids.tolist(), []
         if self.split_by == 'block':
             with ThreadPoolExecutor(_READERS) as readers:
-                keys = [
-                    _block(place_id, place)
-                    for place_id, place in zip(ids, readers.map(dataset.location, ids), strict=True)
-                ]
-        limit = self.val_fraction * 2**64
-        held = {
-            place_id
-            for place_id, key in zip(ids, keys, strict=True)
-            if drawn(self.seed, *key) < limit
-        }
-        return [i for i in ids if i not in held], [i for i in ids if i in held]
-
-
-def _block(place_id: int, place: tuple[float, float]) -> tuple[int, int]:
-    if not all(math.isfinite(degrees) for degrees in place):
-        raise ValueError(
-            f"The files of place {place_id} do not tell where it is; use split_by='id', or val_fraction=0."
-        )
-    return math.floor(place[0]), math.floor(place[1])
+                lonlat = np.array(list(readers.map(dataset.location, ids.tolist())), np.float64)
+            unknown = ~np.isfinite(lonlat).all(axis=1)
+            if unknown.any():
+                raise ValueError(
+                    f'The files of place {ids[unknown][0]} do not tell where it is; use '
+                    "split_by='id', or val_fraction=0."
+                )
+            held = places_in_drawn_blocks(lonlat, self.val_fraction, BLOCK_DEG, self.seed)
+        else:
+            limit = self.val_fraction * 2**64
+            held = np.array([drawn(self.seed, place_id) < limit for place_id in ids.tolist()], bool)
+        return ids[~held].tolist(), ids[held].tolist()
 
 
 def _as_dataset(dataset: SSL4EOS12v10) -> Dataset[Sample]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -160,9 +160,6 @@ class SSL4EOS12v11DataModule(NonGeoDataModule):
         if self.metadata:
             return batch
         return {key: value for key, value in batch.items() if key != 'metadata'}
-
-    def plot(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Draw nothing: batches are scaled; `SSL4EOS12v11.plot` draws samples."""
 
     def _dataset(self, split: Split) -> SSL4EOS12v11:
         return SSL4EOS12v11(

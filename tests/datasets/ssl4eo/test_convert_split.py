@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.datasets.ssl4eo.geographic_split import split_by_block
+from torchgeo_copernicus.datasets.ssl4eo.geographic_split import (
+    places_in_drawn_blocks,
+    split_by_block,
+)
 
 _M_PER_DEG = 111_195.0
 
@@ -46,16 +49,20 @@ def test_places_across_an_edge_of_blocks_go_together() -> None:
     # A row from one block into the next, each 2 km from the last, and far away two other places.
     row = np.stack([np.linspace(9.9, 10.1, 12), np.full(12, 0.5)], axis=1)
     places = np.concatenate([row, [[50.5, 0.5], [70.5, 0.5]]])
+    chosen = set()
     for seed in range(20):
-        val = split_by_block(places, 0.5, 1.0, seed)
+        val = places_in_drawn_blocks(places, 0.5, 1.0, seed)
         assert not val[:12].any() or val[:12].all()
+        chosen.add((bool(val[0]), bool(val[12])))
+    assert len(chosen) == 4
 
 
 def test_the_draw_of_a_block_does_not_depend_on_other_places() -> None:
     centres = np.stack([np.arange(60) * 2 + 0.5, np.full(60, 0.5)], axis=1)
     whole = split_by_block(centres, 0.5, 1.0, 3)
     half = split_by_block(centres[::2], 0.5, 1.0, 3)
-    assert (whole[::2] == half).mean() > 0.8
+    assert (whole[::2] == half).all()
+    assert (split_by_block(centres, 0.7, 1.0, 3) >= whole).all()
     assert (split_by_block(centres[::-1], 0.5, 1.0, 3) == whole[::-1]).all()
 
 

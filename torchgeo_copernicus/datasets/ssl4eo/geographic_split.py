@@ -23,20 +23,40 @@ APART_M = 3_900.0
 def split_by_block(
     lonlat: NDArray[np.float64], val_fraction: float, block_deg: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Choose places for validation by whole blocks; places near those for training go to training.
-
-    Args:
-        lonlat: Longitude and latitude (deg) of the places, `[N, 2]`.
-        val_fraction: Share of the places wanted for validation, above 0 and below 1. It becomes a little
-            less by what lies at the edges of blocks.
-        block_deg: Side of a block (deg of latitude; in longitude it is as long on the ground).
-        seed: Which blocks; a block's draw does not depend on the other blocks.
-
-    Returns:
-        Which places are for validation, `[N]`.
+    """Choose places for validation as `places_in_drawn_blocks` does, and some for each split.
 
     Raises:
         ValueError: If an argument is impossible, a place has no coordinates, or a split stays empty.
+    """
+    chosen = places_in_drawn_blocks(lonlat, val_fraction, block_deg, seed)
+    if not chosen.any() or chosen.all():
+        raise ValueError(
+            f'{len(lonlat)} places in blocks of {block_deg} degrees leave a split empty; choose smaller '
+            'blocks, or another val_fraction or seed.'
+        )
+    return chosen
+
+
+def places_in_drawn_blocks(
+    lonlat: NDArray[np.float64], val_fraction: float, block_deg: float, seed: int
+) -> NDArray[np.bool_]:
+    """Choose places for validation by whole blocks; places near those for training go to training.
+
+    A block is drawn from the seed and its own corner, so that it does not change sides when places come or
+    go, and a larger fraction holds a smaller one.
+
+    Args:
+        lonlat: Longitude and latitude (deg) of the places, `[N, 2]`.
+        val_fraction: Share of the blocks wanted for validation, above 0 and below 1. What lies at the edges
+            of blocks makes it a little less, and few blocks more or less by chance.
+        block_deg: Side of a block (deg of latitude; in longitude it is as long on the ground).
+        seed: Which blocks.
+
+    Returns:
+        Which places are for validation, `[N]`; it may be none or all of a few.
+
+    Raises:
+        ValueError: If an argument is impossible, or a place has no coordinates.
     """
     if not 0 < val_fraction < 1:
         raise ValueError(f'val_fraction must be above 0 and below 1, got {val_fraction}.')
@@ -47,21 +67,10 @@ def split_by_block(
     rows = np.floor(lonlat[:, 1] / block_deg).astype(int)
     widths = block_deg / np.cos(np.radians(np.minimum(np.abs(rows + 0.5) * block_deg, 89)))
     columns = np.floor((lonlat[:, 0] + 180) % 360 / widths).astype(int)
-    blocks = defaultdict(list)
-    for place, block in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
-        blocks[block].append(place)
-    chosen = np.zeros(len(lonlat), bool)
-    for block in sorted(blocks, key=lambda b: drawn(seed, b[0], b[1])):
-        if chosen.sum() >= val_fraction * len(lonlat):
-            break
-        chosen[blocks[block]] = True
-    chosen &= ~_near(lonlat, ~chosen)
-    if not chosen.any() or chosen.all():
-        raise ValueError(
-            f'{len(lonlat)} places in {len(blocks)} blocks of {block_deg} degrees leave a split empty; '
-            'choose smaller blocks or another val_fraction.'
-        )
-    return chosen
+    limit = val_fraction * 2**64
+    corners = zip(rows.tolist(), columns.tolist(), strict=True)
+    chosen = np.array([drawn(seed, *corner) < limit for corner in corners], bool)
+    return chosen & ~_near(lonlat, ~chosen)
 
 
 def _near(lonlat: NDArray[np.float64], start: NDArray[np.bool_]) -> NDArray[np.bool_]:
