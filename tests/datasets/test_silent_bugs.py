@@ -19,34 +19,15 @@ from torchgeo.datasets import CopernicusBenchEuroSATS2 as TorchGeoEuroSATS2
 
 from tests.datasets.test_bad_data import rewrite
 from tests.datasets.test_every_dataset import every_archive
-from torchgeo_copernicus.datasets import write_sample
 from torchgeo_copernicus.datasets.bench import DATASETS
 
 pytestmark = pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
 IGNORED = -100
-OLCI_SCALE = [
-    0.0139465, 0.0133873, 0.0121481, 0.0115198, 0.0100953, 0.0123538, 0.00879161,
-    0.00876539, 0.0095103, 0.00773378, 0.00675523, 0.0071996, 0.00749684, 0.0086512,
-    0.00526779, 0.00530267, 0.00493004, 0.00549962, 0.00502847, 0.00326378, 0.00324118,
-]  # fmt: skip
-LC100_CODES = [
-    0, 20, 30, 40, 50, 60, 70, 80, 90, 100, 111, 112, 113, 114, 115, 116,
-    121, 122, 123, 124, 125, 126, 200,
-]  # fmt: skip
 
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return every_archive(tmp_path_factory)
-
-
-@pytest.fixture(scope='module')
-def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Places with images of 94 and 96 px, as the real ones have; maps of 282 and 288 px."""
-    folder = tmp_path_factory.mktemp('full_size')
-    for task in ('lc100seg_s3', 'biomass_s3'):
-        write_sample(task, folder, n=4, size=96)
-    return folder
 
 
 def copied(root: Path, tmp_path: Path, folder: str) -> Path:

@@ -1,25 +1,22 @@
 """Bugs of LC100 and Biomass that no error would tell, one test for each."""
 
 import csv
-import shutil
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import rasterio
 import torch
 from numpy.typing import NDArray
 
 from tests.datasets.test_bad_data import rewrite
 from tests.datasets.test_every_dataset import every_archive
+from tests.datasets.test_silent_bugs import coded, copied, days, labels_for, read
 from torchgeo_copernicus.datasets import write_sample
 from torchgeo_copernicus.datasets.bench import DATASETS
 from torchgeo_copernicus.metadata import token_area_km2
 
 pytestmark = pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
-IGNORED = -100
 OLCI_SCALE = [
     0.0139465, 0.0133873, 0.0121481, 0.0115198, 0.0100953, 0.0123538, 0.00879161,
     0.00876539, 0.0095103, 0.00773378, 0.00675523, 0.0071996, 0.00749684, 0.0086512,
@@ -43,36 +40,6 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for task in ('lc100seg_s3', 'biomass_s3'):
         write_sample(task, folder, n=4, size=96)
     return folder
-
-
-def copied(root: Path, tmp_path: Path, folder: str) -> Path:
-    """One archive where it may be changed."""
-    shutil.copytree(root / folder, tmp_path / folder)
-    return tmp_path
-
-
-def read(path: Path | str) -> NDArray[Any]:
-    with rasterio.open(path) as file:
-        return np.asarray(file.read())
-
-
-def days(text: str) -> int:
-    text = text.replace('-', '')
-    day = date(int(text[:4]), int(text[4:6]), int(text[6:8]))
-    return (day - date(1970, 1, 1)).days
-
-
-def coded(shape: tuple[int, int], *codes: int) -> NDArray[np.uint8]:
-    """A mask that holds each code at least once, in turns."""
-    return np.resize(np.array(codes, np.uint8), shape)
-
-
-def labels_for(task: str, root: Path, stored: NDArray[Any], **arguments: Any) -> torch.Tensor:
-    """What a dataset makes of a mask: it is written into the file of the first sample."""
-    dataset = DATASETS[task](root, **arguments)
-    (path,) = dataset._other_paths(dataset.names[0])
-    rewrite(path, lambda pixels: stored[None])
-    return dataset[0]['mask']
 
 
 def test_lc100_labels_join_by_place_not_by_row(root: Path) -> None:
