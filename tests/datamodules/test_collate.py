@@ -55,8 +55,10 @@ def test_a_batch_of_stored_images_equals_one_of_enlarged_images(
 
 
 def test_workers_collate_images_of_two_sizes(root: Path) -> None:
-    module = CopernicusBenchLC100SegS3DataModule(str(root), batch_size=5, num_workers=1)
+    # All places in one batch, so that the smaller image is in it.
+    module = CopernicusBenchLC100SegS3DataModule(str(root), batch_size=6, num_workers=1)
     module.setup('fit')
+    assert len(module.train_dataset) == 6  # type: ignore[arg-type]
     batch = next(iter(module.train_dataloader()))
-    assert batch['image'].shape == (5, 21, 288, 288)
-    assert batch['mask'].shape == (5, 288, 288)
+    assert batch['image'].shape == (6, 21, 288, 288)
+    assert batch['mask'].shape == (6, 288, 288)
