@@ -108,6 +108,31 @@ def test_a_stopped_run_goes_on_with_the_very_next_batch(
         assert all(torch.equal(a[1], b[1]) for a, b in zip(joined, whole.seen, strict=True))
 
 
+class SaveAtEpochEnd(pl.Callback):
+    """Saves where Lightning's own callback does."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.save_checkpoint(Path(trainer.default_root_dir) / f'end{trainer.current_epoch}.ckpt')
+
+
+@pytest.mark.parametrize('after_fit', [False, True])
+def test_a_run_goes_on_after_an_epoch_as_if_it_had_not_stopped(
+    root: Path, tmp_path: Path, after_fit: bool
+) -> None:
+    whole, first, second = Recorder(), Recorder(), Recorder()
+    end = tmp_path / 'end0.ckpt'
+    for model, epochs, path in ((whole, 3, None), (first, 1, None), (second, 3, end)):
+        saving = [SaveAtEpochEnd()] if model is first and not after_fit else []
+        run = trainer(tmp_path, max_epochs=epochs, limit_val_batches=0, callbacks=saving)
+        run.fit(model, datamodule=module(root), ckpt_path=path)
+        if model is first and after_fit:
+            # Lightning has forgotten the loader by then, and its position with it.
+            run.save_checkpoint(end)
+    joined = [*first.seen, *second.seen]
+    assert [ids for ids, _ in joined] == [ids for ids, _ in whole.seen]
+    assert all(torch.equal(a[1], b[1]) for a, b in zip(joined, whole.seen, strict=True))
+
+
 def test_validation_is_the_same_every_time(root: Path, tmp_path: Path) -> None:
     model = Recorder()
     trainer(tmp_path, max_epochs=3).fit(model, datamodule=module(root))

@@ -245,6 +245,28 @@ def test_a_resumed_stream_goes_on_with_the_very_next_batch(
         assert torch.equal(left['sample_id'], right['sample_id'])
 
 
+@pytest.mark.parametrize('drop_last', [True, False])
+def test_a_state_from_the_last_batch_of_an_epoch_goes_on_with_the_next_epoch(
+    v11_root: Path, drop_last: bool
+) -> None:
+    # Eight places: of batches of three the last is not full.
+    options = {'modalities': 'S2RGB', 'batch_size': 3, 'drop_last': drop_last}
+    whole = stream(v11_root, **options)
+    first, second = list(whole), list(whole)
+    other = stream(v11_root, **options)
+    running = iter(other)
+    for _ in first:
+        next(running)
+    # The pass is not over, as Lightning leaves it when it saves a checkpoint.
+    resumed = stream(v11_root, **options)
+    resumed.load_state_dict(other.state_dict())
+    running.close()
+    found = list(resumed)
+    assert len(found) == len(second) == (2 if drop_last else 3)
+    for left, right in zip(found, second, strict=True):
+        assert torch.equal(left['sample_id'], right['sample_id'])
+
+
 def test_a_stream_left_early_begins_a_new_epoch(v11_root: Path) -> None:
     flow = stream(v11_root, modalities='S2RGB')
     next(iter(flow))

@@ -7,7 +7,6 @@ Decoding, cropping and scaling release the interpreter, so threads are enough.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +26,21 @@ from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
 from torchgeo_copernicus.datasets.ssl4eo.v11 import SSL4EOS12v11
 
 
+class EpochFollower:
+    """Lets a stream be in the epoch that Lightning is in.
+
+    Lightning does not hand the position in a checkpoint from the end of an epoch back to the loader.
+    """
+
+    def __init__(self, stream: SSL4EOS12v11Stream) -> None:
+        """Follow for a stream."""
+        self._stream = stream
+
+    def set_epoch(self, epoch: int) -> None:
+        """Start another epoch; a position within this one is kept."""
+        self._stream.follow(epoch)
+
+
 class SSL4EOS12v11Stream:
     """Iterates over batches of an `SSL4EOS12v11`, on one rank; use it in place of a DataLoader.
 
@@ -37,6 +51,9 @@ class SSL4EOS12v11Stream:
     A batch stays as it is for as long as anything refers to it or to a part of it; only then is its memory
     used again.
     """
+
+    #: As of a DataLoader without one: Lightning asks whoever has a sampler.
+    batch_sampler = None
 
     def __init__(
         self,
@@ -133,31 +150,45 @@ class SSL4EOS12v11Stream:
 
     def __len__(self) -> int:
         """Return the number of batches of this rank in a whole epoch."""
-        count = len(self.dataset)
-        mine = (
-            math.ceil(count / self.world_size)
-            if self._remainder == 'repeat'
-            else (count // self.world_size)
-        )
-        return mine // self.batch_size if self._drop_last else math.ceil(mine / self.batch_size)
+        return self._batches_of(len(self.dataset))
+
+    def _batches_of(self, count: int) -> int:
+        """Return the number of batches of this rank when so many samples are left of an epoch."""
+        world, repeats = self.world_size, self._remainder == 'repeat'
+        mine = -(-count // world) if repeats else count // world
+        return mine // self.batch_size if self._drop_last else -(-mine // self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch; iterating to the end of one starts the next by itself."""
         self._position = Position(self._start.fingerprint, self.seed, epoch, 0)
         self._resumed = False
 
+    def follow(self, epoch: int) -> None:
+        """Start an epoch unless the stream is in it already, or all of its passes are the same."""
+        if self._step and epoch != self._position.epoch:
+            self.set_epoch(epoch)
+
+    @property
+    def sampler(self) -> EpochFollower:
+        """What Lightning tells the epoch to, of any loader."""
+        return EpochFollower(self)
+
     def state_dict(self) -> dict[str, str | int]:
         """Return where the stream is, after the last batch it gave."""
         return self._position.state_dict()
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
-        """Go on where another stream was.
+        """Go on where another stream was; at the end of an epoch, with the next one.
 
         Raises:
             ValueError: If it was of other data or of another order.
         """
-        self._position = Position.resume(state, self._start)
-        self._resumed = True
+        position = Position.resume(state, self._start)
+        if position.consumed and not self._batches_of(len(self.dataset) - position.consumed):
+            # Lightning's checkpoints at the end of an epoch are from before the last pass was over.
+            self.set_epoch(position.epoch + self._step)
+            return
+        self._position, self._resumed = position, True
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield the batches that are left of this epoch.
