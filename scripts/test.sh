@@ -19,7 +19,7 @@ if [ "$chosen" -gt 0 ]; then
   run one "$@"
   second=$?
 else
-  run models tests/datamodules tests/models tests/tasks "$@" >"$log" 2>&1 &
+  run models tests/collect tests/datamodules tests/models tests/tasks "$@" >"$log" 2>&1 &
   models=$!
   run rest tests/datasets tests/terratorch tests/test_*.py "$@"
   second=$?

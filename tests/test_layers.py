@@ -23,6 +23,7 @@ FILES = {
 FOLDERS = {
     'datasets': 1,
     'models': 1,
+    'collect': 2,
     'datamodules': 2,
     'tasks': 3,
     'terratorch': 3,

@@ -1,4 +1,4 @@
-"""The command line: `torchgeo-copernicus datasets | sample | verify | export | convert`."""
+"""The command line: `torchgeo-copernicus datasets | sample | verify | export | convert | collect`."""
 
 from __future__ import annotations
 
@@ -141,9 +141,14 @@ def convert() -> None:
     """Convert SSL4EO-S12: `convert ssl4eo v11`, `convert ssl4eo zarr3`, `convert ssl4eo webdataset`."""
 
 
+def collect() -> None:
+    """Collect own cells from Earth Engine: `collect cities`, `fill`, `download` and `list`."""
+
+
 def _commands(given: Sequence[str]) -> dict[str, Any]:
     # `auto_cli` wants functions and dictionaries of them, nested.
     commands: dict[str, Any] = {
+        'collect': collect,
         'convert': convert,
         'datasets': datasets,
         'export': export,
@@ -155,6 +160,10 @@ def _commands(given: Sequence[str]) -> dict[str, Any]:
         from torchgeo_copernicus.datasets.ssl4eo.convert import COMMANDS
 
         commands['convert'] = {'ssl4eo': dict(COMMANDS)}
+    if given[:1] == ['collect']:
+        from torchgeo_copernicus.collect import commands as collecting
+
+        commands['collect'] = dict(collecting.COMMANDS)
     return commands
 
 

@@ -17,6 +17,7 @@ from torchgeo_copernicus.datamodules.bench_tasks import (
     CopernicusBenchLC100SegS3DataModule,
     CopernicusBenchLCZS2DataModule,
 )
+from torchgeo_copernicus.datamodules.pretrain import CopernicusPretrainDataModule
 from torchgeo_copernicus.datamodules.ssl4eo_v10 import SSL4EOS12v10DataModule
 from torchgeo_copernicus.datamodules.ssl4eo_v11 import SSL4EOS12v11DataModule
 
@@ -36,6 +37,7 @@ __all__ = (
     'CopernicusBenchLC100ClsS3DataModule',
     'CopernicusBenchLC100SegS3DataModule',
     'CopernicusBenchLCZS2DataModule',
+    'CopernicusPretrainDataModule',
     'SSL4EOS12v10DataModule',
     'SSL4EOS12v11DataModule',
 )

@@ -22,6 +22,10 @@ from torchgeo_copernicus.datasets.bench import (
     CopernicusBenchLCZS2,
 )
 from torchgeo_copernicus.datasets.lookalike import write_sample
+from torchgeo_copernicus.datasets.pretrain import (
+    CopernicusPretrainGeoTIFF,
+    CopernicusPretrainStream,
+)
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v10, SSL4EOS12v11, SSL4EOS12v11Stream
 
 __all__ = (
@@ -44,6 +48,8 @@ __all__ = (
     'CopernicusBenchLC100ClsS3',
     'CopernicusBenchLC100SegS3',
     'CopernicusBenchLCZS2',
+    'CopernicusPretrainGeoTIFF',
+    'CopernicusPretrainStream',
     'SSL4EOS12v10',
     'SSL4EOS12v11',
     'SSL4EOS12v11Stream',

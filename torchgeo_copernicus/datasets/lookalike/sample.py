@@ -20,6 +20,7 @@ from torchgeo_copernicus.datasets.lookalike.eurosat_s2 import make_eurosat_s2
 from torchgeo_copernicus.datasets.lookalike.flood_s1 import make_flood_s1
 from torchgeo_copernicus.datasets.lookalike.lc100 import make_lc100
 from torchgeo_copernicus.datasets.lookalike.lcz_s2 import make_lcz_s2
+from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
 from torchgeo_copernicus.datasets.lookalike.s1s2dem import make_s1s2dem
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v10 import make_ssl4eo_v10
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
@@ -60,6 +61,7 @@ MAKERS: dict[str, Maker] = {
 
 #: Name of what is no task of Copernicus-Bench -> its maker.
 OTHERS: dict[str, Maker] = {
+    'pretrain_geotiff': Maker(make_pretrain_geotiff, n=8, size=264),
     's1s2dem': Maker(make_s1s2dem, n=20, size=224),
     'ssl4eo_v10': Maker(make_ssl4eo_v10, n=8, size=264),
     'ssl4eo_v11': Maker(make_ssl4eo_v11, n=20, size=264),

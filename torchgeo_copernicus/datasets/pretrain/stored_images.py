@@ -1,0 +1,97 @@
+"""The images of one modality of a cell in a shard, read one by one or in runs that lie together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
+from torchgeo_copernicus.datasets.pretrain.tensor_file import read_whole
+from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, Part
+from torchgeo_copernicus.sensors import OLCI_SCALE
+
+_OLCI = np.array(
+    [OLCI_SCALE[band.name] for band in MODALITIES['s3_olci'].sensor.bands], np.float32
+)[:, None, None]
+# An image is first looked at in so many of its rows.
+_GLANCES = 8
+
+
+class StoredImages:
+    """Images by number: patch-major, then by stored date."""
+
+    def __init__(self, source: ByteSource, cell: np.void, name: ModalityName) -> None:
+        """Name a tensor; nothing is read.
+
+        Args:
+            source: The shard.
+            cell: Entry of the cell in the index of the shard, of type `CELL`; it must have the modality.
+            name: Which modality.
+        """
+        column = MODALITY_NAMES.index(name)
+        shape = [int(n) for n in cell['shape'][column] if n]
+        # Channels, rows and columns; elevation has no axis of channels.
+        self._image_shape = (1, *shape[-2:]) if name == 'dem' else tuple(shape[-3:])
+        self._dtype = np.dtype(cell['dtype'][column].decode())
+        self._start = int(cell['data_offset'][column])
+        self._name, self._source = name, source
+        self._member = int(cell['member_offset'][column]), int(cell['member_bytes'][column])
+
+    def read(self, numbers: Sequence[int]) -> Tensor:
+        """Return images in physical units, float32 `[n, C, H, W]`.
+
+        Raises:
+            ValueError: If the file is cut off or damaged.
+            OSError: If it cannot be read.
+        """
+        images = torch.empty(len(numbers), *self._image_shape)
+        array: NDArray[np.float32] = images.numpy()
+        if self._start < 0:
+            array[...] = self._whole()[list(numbers)]
+        elif self._dtype == array.dtype:
+            self._fill(array, numbers)
+        else:
+            stored = np.empty(array.shape, self._dtype)
+            self._fill(stored, numbers)
+            np.copyto(array, stored, casting='unsafe')
+        if self._name == 's3_olci':
+            array *= _OLCI
+        return images
+
+    def _fill(self, target: NDArray[np.generic], numbers: Sequence[int]) -> None:
+        image_bytes = math.prod(self._image_shape) * self._dtype.itemsize
+        content = target.data.cast('B')
+        for first, count in _runs(numbers):
+            part = content[first * image_bytes : (first + count) * image_bytes]
+            self._source.read_into(self._start + numbers[first] * image_bytes, part)
+
+    def _whole(self) -> NDArray[np.generic]:
+        where = f'{self._source.name}: {self._name} at byte {self._member[0]}'
+        values = read_whole(Part(self._source, *self._member, where))
+        return values.reshape(-1, *self._image_shape)
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield first position and length of runs of consecutive numbers."""
+    first = 0
+    for position in range(1, len(numbers) + 1):
+        if position == len(numbers) or numbers[position] != numbers[position - 1] + 1:
+            yield first, position - first
+            first = position
+
+
+def void_images(images: Tensor) -> list[int]:
+    """Return the positions of images without a single finite value, of `[n, C, H, W]`."""
+    array: NDArray[np.float32] = images.numpy()
+    step = max(1, array.shape[-2] // _GLANCES)
+    return [
+        position
+        for position, image in enumerate(array)
+        # Most images show a value at a glance.
+        if not np.isfinite(image[:, step // 2 :: step]).any() and not np.isfinite(image).any()
+    ]
