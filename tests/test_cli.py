@@ -123,3 +123,13 @@ def test_ssl4eo_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         main(['--help'])
     assert 'convert ssl4eo zarr3' in ' '.join(capsys.readouterr().out.split())
+
+
+def test_commands_that_collect_are_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=f'Nothing was collected into {tmp_path}'):
+        main(['collect', 'list', str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main(['--help'])
+    assert 'collect download' in ' '.join(capsys.readouterr().out.split())

@@ -83,3 +83,18 @@ def test_the_guide_to_ssl4eo_runs(
     assert '(8, 13, 48, 48) 8 True' in lines
     assert lines[-1].endswith("{'S2L1C': (4, 13, 48, 48), 'S1GRD': (4, 2, 48, 48)}")
     assert (tmp_path / 'place.png').stat().st_size > 10_000
+
+
+def test_the_guide_to_copernicus_pretrain_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / 'docs' / 'pretrain.md').read_text()
+    code = '\n'.join(re.findall(r'```python\n(.*?)```', guide, re.DOTALL))
+    (tmp_path / 'guide.py').write_text(code)
+    runpy.run_path(str(tmp_path / 'guide.py'))
+    lines = capsys.readouterr().out.splitlines()
+    assert "'s2_toa': (13, 33, 33)" in lines[0]
+    assert 'True' in lines
+    assert lines[-1].endswith("['s2_toa']")
+    assert (tmp_path / 'cell.png').stat().st_size > 10_000

@@ -142,7 +142,7 @@ def convert() -> None:
 
 
 def collect() -> None:
-    """Collect own cells from Earth Engine: `collect cities`, `fill`, `download` and `list`."""
+    """Collect own cells from Earth Engine: `collect cities`, `collect fill`, `collect download`, `collect list`."""
 
 
 def _commands(given: Sequence[str]) -> dict[str, Any]:
