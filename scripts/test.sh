@@ -19,9 +19,11 @@ if [ "$chosen" -gt 0 ]; then
   run one "$@"
   second=$?
 else
-  run models tests/collect tests/datamodules tests/models tests/tasks "$@" >"$log" 2>&1 &
+  run models tests/collect tests/datamodules tests/models tests/tasks tests/datasets/pretrain \
+    tests/datasets/ssl4eo "$@" >"$log" 2>&1 &
   models=$!
-  run rest tests/datasets tests/terratorch tests/test_*.py "$@"
+  run rest tests/datasets tests/terratorch tests/test_*.py --ignore=tests/datasets/pretrain \
+    --ignore=tests/datasets/ssl4eo "$@"
   second=$?
   wait "$models"
   first=$?

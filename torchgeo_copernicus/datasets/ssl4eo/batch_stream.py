@@ -27,9 +27,10 @@ from torchgeo_copernicus.datasets.ssl4eo.v11 import SSL4EOS12v11
 
 
 class EpochFollower:
-    """Lets a stream be in the epoch that Lightning is in.
+    """Lets a new stream begin with the epoch that Lightning is in.
 
-    Lightning does not hand the position in a checkpoint from the end of an epoch back to the loader.
+    Lightning does not hand the position in a checkpoint from the end of an epoch back to the loader. Where it
+    does, the position counts: Lightning takes an epoch that `max_steps` cut short for a whole one.
     """
 
     def __init__(self, stream: SSL4EOS12v11Stream) -> None:
@@ -37,7 +38,7 @@ class EpochFollower:
         self._stream = stream
 
     def set_epoch(self, epoch: int) -> None:
-        """Start another epoch; a position within this one is kept."""
+        """Begin with an epoch, if nothing else was said."""
         self._stream.follow(epoch)
 
 
@@ -146,6 +147,7 @@ class SSL4EOS12v11Stream:
         self._start = Position(self._fingerprint(), seed, 0, 0)
         self._position = self._start
         self._resumed = False
+        self._untouched = True
         self._step = 1 if shuffle else 0
 
     def __len__(self) -> int:
@@ -161,11 +163,11 @@ class SSL4EOS12v11Stream:
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch; iterating to the end of one starts the next by itself."""
         self._position = Position(self._start.fingerprint, self.seed, epoch, 0)
-        self._resumed = False
+        self._resumed = self._untouched = False
 
     def follow(self, epoch: int) -> None:
-        """Start an epoch unless the stream is in it already, or all of its passes are the same."""
-        if self._step and epoch != self._position.epoch:
+        """Begin with an epoch, unless the stream was told where to begin, or began."""
+        if self._step and self._untouched:
             self.set_epoch(epoch)
 
     @property
@@ -188,7 +190,7 @@ class SSL4EOS12v11Stream:
             # Lightning's checkpoints at the end of an epoch are from before the last pass was over.
             self.set_epoch(position.epoch + self._step)
             return
-        self._position, self._resumed = position, True
+        self._position, self._resumed, self._untouched = position, True, False
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield the batches that are left of this epoch.
@@ -204,7 +206,7 @@ class SSL4EOS12v11Stream:
         """
         if self._position.consumed and not self._resumed:
             self.set_epoch(self._position.epoch + self._step)
-        self._resumed = False
+        self._resumed = self._untouched = False
         epoch, consumed = self._position.epoch, self._position.consumed
         self.dataset.set_epoch(epoch)
         mine = ordering.rank_part(
