@@ -160,8 +160,10 @@ def rechunk(path: Path, chunks: tuple[int, ...]) -> None:
     bands, other = array(path, 'bands'), path.with_suffix('.other')
     with warnings.catch_warnings(), zarr.storage.ZipStore(other, mode='w') as store:
         warnings.simplefilter('ignore')  # zarr writes members twice.
-        group = zarr.open_group(store, mode='w', zarr_format=2)
-        made = group.create_array('bands', shape=bands.shape, chunks=chunks, dtype=bands.dtype)
+        new = zarr.__version__ >= '3'
+        group = zarr.open_group(store, mode='w', **({'zarr_format': 2} if new else {}))
+        make = group.create_array if new else group.create_dataset
+        made = make('bands', shape=bands.shape, chunks=chunks, dtype=bands.dtype)
         made.attrs['_ARRAY_DIMENSIONS'] = ['sample', 'time', 'band', 'y', 'x']
         made[...] = bands
 
