@@ -29,9 +29,9 @@ from torchgeo_copernicus.datasets.ssl4eo.v10_arguments import (
     Incomplete,
     bands_of,
     chosen_modalities,
-    whole,
 )
 from torchgeo_copernicus.datasets.ssl4eo.v10_scene import Resampling, Variant
+from torchgeo_copernicus.datasets.whole_number import whole
 from torchgeo_copernicus.sensors import Statistics
 
 SplitBy = Literal['block', 'id']

@@ -34,6 +34,7 @@ from torchgeo_copernicus.datasets.pretrain.modality import (
 from torchgeo_copernicus.datasets.pretrain.picture import draw_cell
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
 from torchgeo_copernicus.datasets.raster import reading_several
+from torchgeo_copernicus.datasets.whole_number import whole
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class CopernicusPretrainGeoTIFF(NonGeoDataset):
         """
         one_of('missing', missing, Missing)
         one_of('on_error', on_error, OnError)
-        self.root, self.seed = Path(root), _whole('seed', seed)
+        self.root, self.seed = Path(root), whole('seed', seed)
         self.modalities = chosen_modalities(modalities)
         self.selection = Selection() if selection is None else selection
         if not isinstance(self.selection, Selection):
@@ -167,7 +168,7 @@ class CopernicusPretrainGeoTIFF(NonGeoDataset):
         Raises:
             ValueError: If it is no such number.
         """
-        self._epoch.fill_(_whole('epoch', epoch))
+        self._epoch.fill_(whole('epoch', epoch))
 
     def restricted_to(self, grids: Sequence[int]) -> CopernicusPretrainGeoTIFF:
         """Return a dataset of some of the cells; the list is not read again.
@@ -315,16 +316,10 @@ class CopernicusPretrainGeoTIFF(NonGeoDataset):
         return Fault(kind, self.files.source, f'{files.cell.grid_id:07d}', 0, reason)
 
 
-def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise ValueError(f'{name} must be a whole number, not negative, got {value!r}.')
-    return int(value)
-
-
 def _numbers(grids: object) -> list[int]:
     if isinstance(grids, str) or not isinstance(grids, Sequence | np.ndarray) or not len(grids):
         raise ValueError(f'grids is {grids!r}; list numbers of cells, or None for all.')
-    numbers = [_whole('grids', number) for number in grids]
+    numbers = [whole('grids', number) for number in grids]
     if len(set(numbers)) < len(numbers):
         raise ValueError('grids names cells twice; every cell comes once in an epoch.')
     return numbers

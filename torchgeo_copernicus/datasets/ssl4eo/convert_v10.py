@@ -26,11 +26,12 @@ from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import (
 )
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
 from torchgeo_copernicus.datasets.ssl4eo.v10 import FOLDERS, SSL4EOS12v10
-from torchgeo_copernicus.datasets.ssl4eo.v10_arguments import Incomplete, whole
+from torchgeo_copernicus.datasets.ssl4eo.v10_arguments import Incomplete
 from torchgeo_copernicus.datasets.ssl4eo.v10_group import V10Group
 from torchgeo_copernicus.datasets.ssl4eo.v10_ids import place_ids
 from torchgeo_copernicus.datasets.ssl4eo.v10_place import DATES, folder_name, list_scenes
 from torchgeo_copernicus.datasets.ssl4eo.v11_parts import Codec
+from torchgeo_copernicus.datasets.whole_number import whole
 
 _log = logging.getLogger(__name__)
 

@@ -28,7 +28,6 @@ from torchgeo_copernicus.datasets.ssl4eo.v10_arguments import (
     bands_of,
     chosen_modalities,
     chosen_seasons,
-    whole,
 )
 from torchgeo_copernicus.datasets.ssl4eo.v10_download import RELEASES, obtain, present
 from torchgeo_copernicus.datasets.ssl4eo.v10_ids import place_ids
@@ -47,6 +46,7 @@ from torchgeo_copernicus.datasets.ssl4eo.v10_scene import (
     Variant,
     grid_px,
 )
+from torchgeo_copernicus.datasets.whole_number import whole
 
 _log = logging.getLogger(__name__)
 

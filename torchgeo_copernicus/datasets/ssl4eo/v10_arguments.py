@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS, Modality
 from torchgeo_copernicus.datasets.ssl4eo.v10_place import DATES
 from torchgeo_copernicus.datasets.ssl4eo.v10_scene import Variant
@@ -20,17 +18,6 @@ _MODALITIES: Mapping[Variant, tuple[Modality, ...]] = {
     '8bit': ('S1GRD', 'S2L1C', 'S2L2A'),
     'rgb': ('S2RGB',),
 }
-
-
-def whole(name: str, value: object) -> int:
-    """Return a number that must be whole and not negative.
-
-    Raises:
-        ValueError: If it is not; names it.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise ValueError(f'{name} must be a whole number, not negative, got {value!r}.')
-    return int(value)
 
 
 def chosen_modalities(given: Sequence[Modality] | None, variant: Variant) -> tuple[Modality, ...]:
