@@ -21,8 +21,8 @@ from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
 from torchgeo_copernicus.datasets.pretrain.resumable_loader import ResumableLoader
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
 from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
-from torchgeo_copernicus.datasets.ssl4eo import folder
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import LocalFile
+from torchgeo_copernicus.datasets.storage import folder
+from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 
 ONE, ALL = Selection(patches=1, dates='random'), Selection()
 _READ_BYTES = 1 << 20
@@ -106,7 +106,7 @@ def bytes_read(root: Path) -> Result:
 
 def over_http(root: Path) -> Result:
     """Stream from a server on this machine, nothing kept: speed, and bytes sent / needed."""
-    from tests.datasets.ssl4eo.range_server import serving
+    from tests.datasets.storage.range_server import serving
 
     os.environ['COPERNICUS_RANGE_CACHE_BYTES'] = '0'
     last = len(list(root.glob('*.tar'))) - 1

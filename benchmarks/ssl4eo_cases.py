@@ -210,7 +210,7 @@ def random_access(root: Path) -> Result:
 
 def over_http(root: Path) -> Result:
     """Read single places and dates from a server, nothing kept: bytes sent / their share of the files."""
-    from tests.datasets.ssl4eo.range_server import serving
+    from tests.datasets.storage.range_server import serving
 
     os.environ['COPERNICUS_RANGE_CACHE_BYTES'] = '0'
     sent = needed = 0

@@ -18,7 +18,7 @@ from torchgeo_copernicus.datasets.pretrain.shard_index import ShardIndex
 from torchgeo_copernicus.datasets.pretrain.shard_set import ShardSet
 from torchgeo_copernicus.datasets.pretrain.stored_images import StoredImages
 from torchgeo_copernicus.datasets.pretrain.tensor_file import UnsafePickleError
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import LocalFile
+from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 from torchgeo_copernicus.sensors import OLCI_SCALE
 
 from .shard_writer import json_bytes, members, overwrite, painted, place_of, saved, write_shard

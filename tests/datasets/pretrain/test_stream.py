@@ -14,15 +14,15 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tests.datasets.ssl4eo.range_server import RangeServer, serving
+from tests.datasets.storage.range_server import RangeServer, serving
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
 from torchgeo_copernicus.datasets.pretrain.grid import split_name
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
 from torchgeo_copernicus.datasets.pretrain.ranks import Ranks
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
 from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
-from torchgeo_copernicus.datasets.ssl4eo import remote
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import LocalFile
+from torchgeo_copernicus.datasets.storage import remote
+from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 from torchgeo_copernicus.metadata import days_since_epoch
 from torchgeo_copernicus.sensors import OLCI_SCALE
 
@@ -187,7 +187,7 @@ class CountingFile(LocalFile):
 def test_only_what_was_drawn_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shards = make_pretrain_shards(tmp_path, 4, 0, 2)
     flow = stream(shards, selection=ONE)
-    monkeypatch.setattr('torchgeo_copernicus.datasets.ssl4eo.folder.LocalFile', CountingFile)
+    monkeypatch.setattr('torchgeo_copernicus.datasets.storage.folder.LocalFile', CountingFile)
     CountingFile.read_bytes = needed = 0
     for sample in flow:
         for name, image in sample['image'].items():

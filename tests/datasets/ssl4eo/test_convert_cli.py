@@ -32,8 +32,8 @@ def test_old_folders_become_a_copy_that_the_dataset_reads(tmp_path: Path) -> Non
 
 
 def test_counts_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport
     from torchgeo_copernicus.datasets.ssl4eo import convert_v10
-    from torchgeo_copernicus.datasets.ssl4eo.conversion import ConversionReport
 
     seen: dict[str, Any] = {}
 

@@ -20,10 +20,10 @@ from numcodecs.abc import Codec
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import LocalFile
 from torchgeo_copernicus.datasets.ssl4eo.crc_check import check_whole
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import file_name
 from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
+from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 
 from .test_v11_verify import array, rewrite
 

@@ -26,7 +26,7 @@ from torchgeo_copernicus.datasets.pretrain.tensor_file import (
     UnsafePickleError,
     tensor_layout,
 )
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, Part, SourceIO, read
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, SourceIO, read
 
 # Raised whenever the meaning of a field changes.
 _VERSION = 1

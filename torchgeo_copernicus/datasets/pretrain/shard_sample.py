@@ -16,7 +16,7 @@ from torchgeo_copernicus.datasets.pretrain.selection import Selection
 from torchgeo_copernicus.datasets.pretrain.shard_meta import CellMeta, Series, read_meta
 from torchgeo_copernicus.datasets.pretrain.stored_images import StoredImages, void_images
 from torchgeo_copernicus.datasets.pretrain.tensor_file import UnsafePickleError
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, read
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, read
 
 
 class ShardSample:

@@ -16,9 +16,8 @@ from tqdm import tqdm
 from torchgeo_copernicus.datasets.pretrain.faults import Fault
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES, ModalityName
 from torchgeo_copernicus.datasets.pretrain.shard_index import ShardIndex
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource
-from torchgeo_copernicus.datasets.ssl4eo.folder import Folder
-from torchgeo_copernicus.datasets.ssl4eo.open_split import folder_at
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource
+from torchgeo_copernicus.datasets.storage.folder import Folder, folder_at
 
 _THREADS = 16
 # Fewer are read faster than a bar is.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
 from torchgeo_copernicus.datasets.pretrain.tensor_file import read_whole
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, Part
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part
 from torchgeo_copernicus.sensors import OLCI_SCALE
 
 _OLCI = np.array(

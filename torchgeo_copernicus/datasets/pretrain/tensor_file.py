@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, read
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import Member, members_of
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, read
+from torchgeo_copernicus.datasets.storage.zip_members import Member, members_of
 
 _STORAGES = {
     'FloatStorage': '<f4',

@@ -14,7 +14,7 @@ import numpy as np
 from numcodecs import Blosc
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, read
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, read
 
 HEADER_BYTES = 16
 # Flag of a chunk that did not shrink and is stored as it is.

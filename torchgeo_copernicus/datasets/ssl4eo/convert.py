@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from torchgeo_copernicus.datasets.ssl4eo.conversion import ConversionReport
+from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
 
 Scheduler = Literal['threads', 'processes', 'synchronous']

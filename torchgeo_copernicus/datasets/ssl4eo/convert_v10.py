@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from torchgeo_copernicus.datasets.bench.dataset import one_of
-from torchgeo_copernicus.datasets.ssl4eo.conversion import ConversionReport, Job, convert
+from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport, Job, convert
 from torchgeo_copernicus.datasets.ssl4eo.geographic_split import split_by_block
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import (
     PLACES_PER_FILE,

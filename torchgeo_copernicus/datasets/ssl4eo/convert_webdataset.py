@@ -17,7 +17,7 @@ import numpy as np
 from numcodecs import Blosc
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.datasets.ssl4eo.conversion import ConversionReport, Job, convert
+from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport, Job, convert
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import SUFFIX, Split
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Edition, Modality
 from torchgeo_copernicus.datasets.ssl4eo.v11_parts import Codec, SplitPart, parts_of

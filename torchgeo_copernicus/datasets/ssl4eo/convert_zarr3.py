@@ -21,7 +21,12 @@ import numpy as np
 import zarr
 from tqdm import tqdm
 
-from torchgeo_copernicus.datasets.ssl4eo.conversion import ConversionReport, Job, Stamps, convert
+from torchgeo_copernicus.datasets.conversion.conversion import (
+    ConversionReport,
+    Job,
+    Stamps,
+    convert,
+)
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import Split
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Edition, Modality
 from torchgeo_copernicus.datasets.ssl4eo.v11_parts import Codec, SplitPart, parts_of

@@ -8,14 +8,14 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import (
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
+from torchgeo_copernicus.datasets.storage.byte_source import (
     ByteSource,
     LocalFile,
     Part,
     SourceIO,
     read,
 )
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
 
 _PIECE_BYTES = 1 << 20
 

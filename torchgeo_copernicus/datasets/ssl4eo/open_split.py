@@ -12,12 +12,12 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource
-from torchgeo_copernicus.datasets.ssl4eo.folder import Folder, LocalFolder
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import SUFFIX, Split, split_list, split_table
 from torchgeo_copernicus.datasets.ssl4eo.place_index import PlaceIndex
 from torchgeo_copernicus.datasets.ssl4eo.place_table import listed_files
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Edition, Modality
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource
+from torchgeo_copernicus.datasets.storage.folder import Folder, folder_at
 
 _LOGGER = logging.getLogger(__name__)
 # Below this the table is made faster than a bar is read.
@@ -41,15 +41,6 @@ class OpenSplit:
     indices: Mapping[Modality, PlaceIndex]
     open: Mapping[Modality, Callable[[str], ByteSource]]
     kept: Mapping[Modality, Path]
-
-
-def folder_at(root: Path | str) -> Folder:
-    """Return a folder on disk, or behind an address such as `https://...`, `s3://...`, `hf://...`."""
-    if '://' in str(root):
-        from torchgeo_copernicus.datasets.ssl4eo.remote import RemoteFolder
-
-        return RemoteFolder(str(root))
-    return LocalFolder(Path(root))
 
 
 def open_split(

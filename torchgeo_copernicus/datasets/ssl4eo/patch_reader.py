@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchgeo_copernicus.datasets.ssl4eo.blosc_blocks import BloscBlocks, Scratch
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, Part
 from torchgeo_copernicus.datasets.ssl4eo.chunk_place import PixelLayout, Span, spans_of
 from torchgeo_copernicus.datasets.ssl4eo.place_index import PlaceIndex
 from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part
 
 # Open files, tables of blocks, and whole chunks of codecs that cannot be read in parts, kept per process.
 _FILES, _TABLES, _CHUNKS = 64, 2048, 2

@@ -18,9 +18,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, Part, SourceIO
 from torchgeo_copernicus.datasets.ssl4eo.chunk_place import PixelLayout
 from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, SourceIO
 
 # Raised whenever the meaning of a field changes.
 _VERSION = 1

@@ -13,16 +13,16 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import Part
 from torchgeo_copernicus.datasets.ssl4eo.chunk_place import spans_of
 from torchgeo_copernicus.datasets.ssl4eo.crc_check import damaged_members
-from torchgeo_copernicus.datasets.ssl4eo.folder import Folder
-from torchgeo_copernicus.datasets.ssl4eo.open_split import OpenSplit, folder_at
+from torchgeo_copernicus.datasets.ssl4eo.open_split import OpenSplit
 from torchgeo_copernicus.datasets.ssl4eo.patch_reader import PatchReader
 from torchgeo_copernicus.datasets.ssl4eo.place_index import PlaceIndex
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
 from torchgeo_copernicus.datasets.ssl4eo.v11_variables import PlaceRecord
 from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
+from torchgeo_copernicus.datasets.storage.byte_source import Part
+from torchgeo_copernicus.datasets.storage.folder import Folder, folder_at
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,8 @@ from typing import get_args
 
 import numpy as np
 
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import LocalFile
 from torchgeo_copernicus.datasets.ssl4eo.chunk_place import spans_of
 from torchgeo_copernicus.datasets.ssl4eo.crc_check import containers, damaged_members
-from torchgeo_copernicus.datasets.ssl4eo.folder import LocalFolder
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import (
     CLOUD_CLASSES,
     DATES,
@@ -31,6 +29,8 @@ from torchgeo_copernicus.datasets.ssl4eo.place_index import PlaceIndex
 from torchgeo_copernicus.datasets.ssl4eo.statistics import OFFSET_DN, Edition, Modality
 from torchgeo_copernicus.datasets.ssl4eo.v11_table import table_problems
 from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
+from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
+from torchgeo_copernicus.datasets.storage.folder import LocalFolder
 
 
 @dataclass

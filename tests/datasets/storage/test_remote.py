@@ -13,11 +13,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
-from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11, remote
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import read
+from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import file_name
-from torchgeo_copernicus.datasets.ssl4eo.range_cache import RangeCache
-from torchgeo_copernicus.datasets.ssl4eo.remote import RemoteFile, RemoteFolder
+from torchgeo_copernicus.datasets.storage import remote
+from torchgeo_copernicus.datasets.storage.byte_source import read
+from torchgeo_copernicus.datasets.storage.range_cache import RangeCache
+from torchgeo_copernicus.datasets.storage.remote import RemoteFile, RemoteFolder
 
 from .hub_server import HubHandler
 from .range_server import RangeServer, serving

@@ -1,4 +1,4 @@
-"""Runs a conversion of SSL4EO-S12: one task of Dask for each output file, and none twice.
+"""Runs a conversion: one task of Dask for each output file, and none twice.
 
 A file appears whole or not at all. `conversion.json` beside the files says of each what it was made of,
 with which options, and its SHA-256; a run that was stopped goes on where it was.
@@ -21,7 +21,7 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from torchgeo_copernicus.datasets.ssl4eo.conversion_manifest import (
+from torchgeo_copernicus.datasets.conversion.conversion_manifest import (
     NOTES,
     ConversionManifest,
     Output,

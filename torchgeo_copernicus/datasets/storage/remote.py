@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 
 from fsspec.core import url_to_fs
 
-from torchgeo_copernicus.datasets.ssl4eo.range_cache import RangeCache
+from torchgeo_copernicus.datasets.storage.range_cache import RangeCache
 
 BACKOFF_S, ATTEMPTS = 0.5, 5
 _THREADS = 32

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from torchgeo_copernicus.datasets.ssl4eo.conversion import ConversionReport, Job, convert
-from torchgeo_copernicus.datasets.ssl4eo.conversion_manifest import ConversionManifest
+from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport, Job, convert
+from torchgeo_copernicus.datasets.conversion.conversion_manifest import ConversionManifest
 
 dask = pytest.importorskip('dask', reason='conversions need the extra `convert`')
 

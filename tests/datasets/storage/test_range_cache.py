@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from torchgeo_copernicus.datasets.ssl4eo import range_cache
-from torchgeo_copernicus.datasets.ssl4eo.range_cache import RangeCache
+from torchgeo_copernicus.datasets.storage import range_cache
+from torchgeo_copernicus.datasets.storage.range_cache import RangeCache
 
 BODY = bytes(range(256)) * 4
 

@@ -1,4 +1,4 @@
-"""A folder of files that are read by position: which there are, and how to open one."""
+"""A folder of files that are read by position, on disk or behind an address."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from torchgeo_copernicus.datasets.ssl4eo.byte_source import ByteSource, LocalFile
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, LocalFile
 
 
 class Folder(Protocol):
@@ -62,3 +62,12 @@ class LocalFolder:
         """Return the text of a file; see `Folder`."""
         path = self.path / name
         return path.read_text(encoding='utf-8') if path.is_file() else None
+
+
+def folder_at(root: Path | str) -> Folder:
+    """Return a folder on disk, or behind an address such as `https://...`, `s3://...`, `hf://...`."""
+    if '://' in str(root):
+        from torchgeo_copernicus.datasets.storage.remote import RemoteFolder
+
+        return RemoteFolder(str(root))
+    return LocalFolder(Path(root))

@@ -1,0 +1,1 @@
+"""Files read by position, on disks and behind addresses, whatever they hold."""
