@@ -1,6 +1,5 @@
 """Batches of cells that have other modalities and other numbers of images."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -216,19 +215,6 @@ def test_gases_of_a_cell_share_a_window_and_other_modalities_do_not() -> None:
     assert torch.equal(batch['image']['s5p_co'], batch['image']['s5p_so2'])
     assert torch.equal(batch['metadata']['s5p_co'], batch['metadata']['s5p_so2'])
     assert not torch.equal(batch['metadata']['s5p_co'], batch['metadata']['dem'])
-
-
-def test_the_distance_of_shards_is_not_taken_for_the_root_of_an_area() -> None:
-    sample = fake_sample(1, ['s3_olci', 's2_toa'], latitude=67.25)
-    area, north = (
-        collate('s3_olci', 's2_toa', nominal_gsd=nominal)([sample])['metadata']
-        for nominal in (False, True)
-    )
-    assert torch.equal(area['s2_toa'], north['s2_toa'])
-    shift, nominal_shift = area['s3_olci'][0, 0] - 12, north['s3_olci'][0, 0] - 12
-    assert (shift / nominal_shift).item() == pytest.approx(
-        1 / math.cos(math.radians(67.25)) ** 0.5, rel=1e-3
-    )
 
 
 def test_flips_reverse_pixels_and_keep_the_place() -> None:

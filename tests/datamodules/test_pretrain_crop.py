@@ -99,7 +99,7 @@ def test_crops_wrap_at_the_date_line(start: float, left: int, expected: int) -> 
     assert 180 - abs(found[0].item()) == pytest.approx(0.00798, abs=2e-4)
 
 
-@pytest.mark.parametrize('square_in', ['metres', 'degrees', 'degrees_north'])
+@pytest.mark.parametrize('square_in', ['metres', 'degrees'])
 @pytest.mark.parametrize('latitude', [90.0, -90.0, 89.9999])
 def test_poles_are_not_crossed(latitude: float, square_in: str) -> None:
     start = metadata(10.0, latitude, 1000)
@@ -118,18 +118,9 @@ def test_the_sampling_distance_follows_the_crop() -> None:
     assert same[3] == 10
 
 
-def test_shards_tell_the_side_of_a_pixel_from_north_to_south() -> None:
-    # Images of shards are a cell's 28 km from north to south, and as many degrees from west to east.
-    start = metadata(12.0, 67.25, 1000)
-    found = followed(start, PixelWindow(14, 14, 14, 14), 28, 28, 28, 'degrees_north')
-    quarter = 7_000 / METRES_PER_DEGREE
-    assert found[:2].tolist() == pytest.approx([12 + quarter, 67.25 - quarter], abs=1e-5)
-    assert found[3] == 500
-
-
 def test_a_whole_image_keeps_its_place_to_the_last_bit() -> None:
     start = torch.tensor([123.456789, -45.678901, 18_000.0, 30.0])
-    for square_in in ('metres', 'degrees', 'degrees_north'):
+    for square_in in ('metres', 'degrees'):
         found = followed(start, PixelWindow(0, 0, 33, 48), 33, 48, 32, square_in)
         assert torch.equal(found[:3], start[:3])
 
@@ -143,7 +134,7 @@ def test_unknown_fields_stay_unknown_and_leave_the_others_alone() -> None:
         ((12.0, 40.0, nan, 10.0), [True, True, False, True]),
         ((12.0, 40.0, 1.0, nan), [True, True, True, False]),
     ):
-        for square_in in ('metres', 'degrees', 'degrees_north'):
+        for square_in in ('metres', 'degrees'):
             found = followed(torch.tensor(fields), window, 100, 100, 50, square_in)
             assert found.isfinite().tolist() == known
 

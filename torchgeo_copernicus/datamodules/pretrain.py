@@ -107,13 +107,11 @@ class CopernicusPretrainDataModule(NonGeoDataModule):
         names = [modalities] if isinstance(modalities, str) else modalities
         inputs = pretrain_inputs(names, statistics, s5p, sizes_px)
         self.modalities = list(inputs)
-        # `Selection` reads dates that are written as text.
-        self.selection = Selection(patches, cast(Any, dates))
+        self.selection = Selection(patches, dates)
         self.collate = PretrainCollate(
             inputs,
             RandomCrop(crop_scale, crop_ratio, flip),
             co_registered=co_registered,
-            nominal_gsd=issubclass(dataset_class, CopernicusPretrainStream),
             fill=fill,
             seed=seed,
         )

@@ -52,8 +52,6 @@ class PretrainCollate:
         co_registered: One window for all images of the same ground: the dates of a modality, Sentinel-1 and
             -2 of a local patch, the gases of Sentinel-5P. It is the same in metres, to half a pixel. Without
             it each image has its own.
-        nominal_gsd: The sampling distance of images of whole cells is that from north to south, as shards
-            have it, and not the root of a pixel's area, as georeferenced images do.
         fill: What stands in for missing pixels after normalising, where 0 is the mean; NaN when None.
         seed: Of windows and flips.
         epoch: The same.
@@ -62,7 +60,6 @@ class PretrainCollate:
     inputs: Mapping[ModalityName, PretrainInput]
     crop: RandomCrop
     co_registered: bool = False
-    nominal_gsd: bool = False
     fill: float | None = 0.0
     seed: int = 0
     epoch: int = 0
@@ -187,7 +184,6 @@ class PretrainCollate:
         if self.fill is not None:
             image = image.nan_to_num(self.fill)
         # Images of local patches are in UTM, those of whole cells in longitude and latitude.
-        of_cells: SquareIn = 'degrees_north' if self.nominal_gsd else 'degrees'
-        square_in: SquareIn = 'metres' if wanted.modality.local else of_cells
+        square_in: SquareIn = 'metres' if wanted.modality.local else 'degrees'
         vector = followed(one.metadata, window, height, width, wanted.size_px, square_in)
         return image, vector

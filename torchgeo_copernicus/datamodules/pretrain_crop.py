@@ -19,9 +19,8 @@ from torchgeo_copernicus.metadata import METRES_PER_DEGREE
 
 #: Whether images are mirrored by chance: never, left and right as published, or also up and down.
 Flip = Literal['none', 'horizontal', 'both']
-#: What pixels are squares of: `metres` in UTM, `degrees` in grids of longitude and latitude; `degrees_north`
-#: are the latter with a sampling distance that is the side from north to south, not the root of the area.
-SquareIn = Literal['metres', 'degrees', 'degrees_north']
+#: What pixels are squares of: `metres` in UTM, `degrees` in grids of longitude and latitude.
+SquareIn = Literal['metres', 'degrees']
 
 _TRIES = 10
 # Of a degree from a pole: nearer to it, longitudes mean nothing.

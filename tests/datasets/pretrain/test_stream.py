@@ -26,7 +26,7 @@ from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 from torchgeo_copernicus.metadata import days_since_epoch
 from torchgeo_copernicus.sensors import OLCI_SCALE
 
-from .shard_writer import members, painted, write_shard
+from .shard_writer import json_bytes, members, painted, saved, write_shard
 
 CELLS = 13
 ONE = Selection(patches=1, dates='random')
@@ -83,7 +83,11 @@ def test_a_whole_sample_has_what_was_painted_in_physical_units(root: Path) -> No
                 for day in sorted(set(days), key=str):
                     wanted.append(patch_images[days.index(day)])
                     since = math.nan if day is None else days_since_epoch(day)
-                    rows.append([*place, since, MODALITIES[name].sensor.gsd_m])
+                    gsd_m = MODALITIES[name].sensor.gsd_m
+                    if local is None:
+                        # Squares in degrees: narrower towards the poles.
+                        gsd_m *= math.sqrt(math.cos(math.radians(place[1])))
+                    rows.append([*place, since, gsd_m])
             found = sample['image'][name]
             expected = torch.from_numpy(np.stack(wanted).astype(np.float32))
             metadata = torch.tensor(rows, dtype=torch.float32)
@@ -103,6 +107,35 @@ def test_dates_that_fill_up_a_shard_are_not_dates(root: Path) -> None:
                 assert days == sorted(set(days))
                 filled += len(painted(number).dates[name][0]) - len(days)
     assert filled > 10
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+@pytest.mark.parametrize('plain', [False, True])
+def test_a_second_image_of_one_day_is_kept_and_a_repetition_is_not(
+    tmp_path: Path, legacy: bool, plain: bool
+) -> None:
+    # S3A and S3B may see a cell on one day, and names tell the day only.
+    cell = painted(0)
+    images = np.array(cell.images['s3_olci']).repeat(16, 2).repeat(16, 3)
+    days = [[f'{cell.cell.name}/{day}'] for day in cell.dates['s3_olci'][0]]
+    if plain:
+        # The middle, where a glance is taken, tells nothing where it has one value.
+        images[:] = 7.0
+    else:
+        images += np.random.default_rng(0).random(images.shape, np.float32)
+    images[2] = images[0]
+    images[3] = images[0]
+    images[3, 0, 0, 0] += 1.0
+    images[3, 10] += 0.0 if plain else 1.0
+    days[2] = days[3] = days[0]
+    content = saved(torch.from_numpy(images), _use_new_zipfile_serialization=not legacy)
+    text = json_bytes(cell, s3_olci=days)
+    write_shard(tmp_path / 'a.tar', [members(cell, s3_olci=content, json=text)])
+    (sample,) = stream(tmp_path, modalities=['s3_olci'])
+    scale = np.array(list(OLCI_SCALE.values()), np.float32)[:, None, None]
+    kept = sorted(set(range(len(days))) - {2}, key=lambda i: (days[i], i))
+    assert equal(sample['image']['s3_olci'], images[kept] * scale)
+    assert len(sample['metadata']['s3_olci']) == len(days) - 1
 
 
 def test_one_patch_and_date_have_no_first_axis(root: Path) -> None:
@@ -153,7 +186,7 @@ def test_dates_are_drawn_for_each_patch_with_the_key_of_the_geotiffs(root: Path)
         cell, found = cells[sample['grid_id']], sample['metadata']['s2_toa'][:, 2].tolist()
         positions = set()
         for patch, name in enumerate(cell.patches['s2_toa']):
-            days = [days_since_epoch(day) for day in cell.dates['s2_toa'][patch]]
+            days = sorted({days_since_epoch(day) for day in cell.dates['s2_toa'][patch]})
             key = (3, 2, sample['grid_id'], split_name(name)[0])
             (position,) = drawn.dates_of('s2_toa', days, *key)
             assert found[patch] == days[position]

@@ -64,7 +64,7 @@ def test_a_damaged_tensor_is_told_with_shard_key_and_offset_and_left_out(
 def test_more_faults_than_allowed_are_an_error(tmp_path: Path) -> None:
     cells = [members(painted(n), s5p_co=b'damaged') for n in range(2)]
     write_shard(tmp_path / 'a.tar', [*cells, *(members(painted(n)) for n in range(2, 6))])
-    with pytest.raises(FaultError, match=r'(?s)2 of 6 cells.*2 x damaged.*Download'):
+    with pytest.raises(FaultError, match=r'(?s)2 of 6 cells.*2 x damaged.*Get these files again'):
         stream(tmp_path)
     assert stream(tmp_path, max_fault_share=0.02).faults.counts == {'damaged': 2}
     write_shard(tmp_path / 'a.tar', cells[:1])

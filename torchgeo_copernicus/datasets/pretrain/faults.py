@@ -1,4 +1,4 @@
-"""What was wrong with shards: counted by kind, told with shard, key and offset, too much of it an error."""
+"""What was wrong with shards and files: counted by kind, told with place, too much of it an error."""
 
 from __future__ import annotations
 
@@ -35,22 +35,23 @@ class Fault:
 
     Attributes:
         kind: What kind of thing.
-        shard: Path or address of the shard.
+        shard: Path or address of the shard, or of the list of files.
         key: Key of the sample, or an empty text where it is of the whole shard.
-        offset: First byte in the shard of what is wrong.
+        offset: First byte in the shard of what is wrong; None where it is of a file of its own.
         reason: What is wrong.
     """
 
     kind: Kind
     shard: str
     key: str
-    offset: int
+    offset: int | None
     reason: str
 
     def __str__(self) -> str:
         """Return a line for a log."""
         key = f', key {self.key}' if self.key else ''
-        return f'{self.kind}: {self.shard}{key}, byte {self.offset}: {self.reason}'
+        byte = '' if self.offset is None else f', byte {self.offset}'
+        return f'{self.kind}: {self.shard}{key}{byte}: {self.reason}'
 
 
 class FaultError(ValueError):
@@ -132,5 +133,5 @@ class Faults:
         if with_loss and lost > self.max_share * max(seen, ALLOWANCE_CELLS):
             raise FaultError(
                 f'{lost} of {seen} cells lost something, more than max_fault_share={self.max_share} '
-                f'allows:\n{self.report()}\nDownload these shards again, or allow more.'
+                f'allows:\n{self.report()}\nGet these files again, or allow more.'
             )

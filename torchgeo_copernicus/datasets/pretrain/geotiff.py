@@ -56,8 +56,7 @@ class CopernicusPretrainGeoTIFF(NonGeoDataset):
     | `dem` | the cell, about 960 px of 30 m | 1 | m |
 
     Images of whole cells are in longitude and latitude, and so wider towards the poles. Pixels that Earth
-    Engine stored as 0 where it had none are left, as in the shards. Of several images of a place on one day
-    the first is taken, as from the shards, where a second one is a repetition.
+    Engine stored as 0 where it had none are left, as in the shards.
 
     Layout: `<root>/fnames_*.json.gz` and the files listed there; see `MODALITIES` for folders. Sources:
     arXiv:2503.11849; licence of the data CC-BY-4.0; https://huggingface.co/datasets/wangyi111/Copernicus-Pretrain.
@@ -313,7 +312,7 @@ class CopernicusPretrainGeoTIFF(NonGeoDataset):
             there = tuple(image for image in there if image.path not in bad)
 
     def _fault(self, kind: Kind, files: CellFiles, reason: str) -> Fault:
-        return Fault(kind, self.files.source, f'{files.cell.grid_id:07d}', 0, reason)
+        return Fault(kind, self.files.source, f'{files.cell.grid_id:07d}', None, reason)
 
 
 def _numbers(grids: object) -> list[int]:

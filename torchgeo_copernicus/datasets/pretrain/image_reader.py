@@ -82,7 +82,7 @@ class ImageReader:
         _, longitude, latitude = split_name(place or cell.name)
         if bool(metadata[:2].isnan().any()):
             metadata[:2] = torch.tensor([longitude, latitude])
-            metadata[3] = sensor.gsd_m
+            metadata[3] = MODALITIES[name].gsd_m(latitude)
         elif _degrees_apart(metadata[:2].tolist(), (longitude, latitude)) > CELL_DEG:
             raise ValueError(
                 f'{path} lies at {metadata[0]:.2f}, {metadata[1]:.2f} degrees, but is listed as of '

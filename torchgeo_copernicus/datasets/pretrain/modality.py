@@ -5,6 +5,7 @@ Sizes, numbers of dates and folders are those of arXiv:2503.11849 (table 1) and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -39,6 +40,7 @@ class Modality:
         stored_dtype: Type of the numbers in the shards.
         folder: Folder of the GeoTIFFs below the root.
         local: Whether images are of local patches (26 km² each) instead of the whole cell.
+        monthly: Whether an image is the mean of a month, so that a date has one at most.
     """
 
     name: ModalityName
@@ -48,6 +50,7 @@ class Modality:
     stored_dtype: Literal['float32', 'int16']
     folder: str
     local: bool = False
+    monthly: bool = False
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -55,10 +58,21 @@ class Modality:
         image = (self.size_px, self.size_px)
         return image if self.name == 'dem' else (self.dates, len(self.sensor.bands), *image)
 
+    def gsd_m(self, latitude: float) -> float:
+        """Return the ground sampling distance (m): the side of a square as large as a pixel.
+
+        Images of whole cells have pixels that are squares in degrees, and so narrower towards the poles.
+
+        Args:
+            latitude: Of the image's centre (deg).
+        """
+        narrowed = 1.0 if self.local else math.cos(math.radians(latitude))
+        return self.sensor.gsd_m * math.sqrt(max(narrowed, 0.0))
+
 
 def _s5p(name: ModalityName, sensor: Sensor, column: str) -> Modality:
     folder = f's5p_l3_wgs/images/{column}_column_number_density'
-    return Modality(name, sensor, 28, 12, 'float32', folder)
+    return Modality(name, sensor, 28, 12, 'float32', folder, monthly=True)
 
 
 _ALL = (

@@ -28,11 +28,12 @@ class Selection:
 
     Attributes:
         patches: Local patches of Sentinel-1 and -2, drawn anew for each key; all when None.
-        dates: Rule for all modalities, or for some of them by name; `all` for those that are left out.
+        dates: Rule for all modalities, or for some of them by name; `all` for those that are left out. A date
+            may be a text such as `2021-06-21`.
     """
 
     patches: int | None = None
-    dates: DateRule | Mapping[ModalityName, DateRule] = 'all'
+    dates: DateRule | str | Mapping[ModalityName, DateRule | str] = 'all'
     _rules: Mapping[str, DateRule] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -93,32 +94,28 @@ class Selection:
 
         Args:
             modality: Which.
-            days: Day since 1970-01-01 of each image, NaN when unknown (of elevation). Days that come again
-                are repetitions, which the shards are filled up with, and are left out.
+            days: Day since 1970-01-01 of each image, NaN when unknown (of elevation). Each counts, also of
+                several of one day: leave out repetitions before.
             *key: Whole numbers such as seed, epoch, number of the cell and of the patch.
 
         Returns:
             Positions in *days*, in the order of time.
         """
-        first: dict[float, int] = {}
-        for position, day in enumerate(days):
-            first.setdefault(-math.inf if math.isnan(day) else math.floor(day), position)
-        order = sorted(first)
+        known = [-math.inf if math.isnan(day) else math.floor(day) for day in days]
+        order = sorted(range(len(days)), key=lambda position: (known[position], position))
         if not order:
             return ()
         rule = self.rule(modality)
         number = MODALITY_NAMES.index(modality)
         if rule == 'all':
-            chosen = order
+            return tuple(order)
         elif rule == 'random':
-            chosen = [order[drawn(*key, _DATE, number) % len(order)]]
+            return (order[drawn(*key, _DATE, number) % len(order)],)
         elif rule == 'seasons':
-            chosen = _one_per_season(order, *key, _DATE, number)
-        else:
-            wanted = (rule - _EPOCH).days
-            # Of two equally near ones the earlier.
-            chosen = [min(order, key=lambda day: (abs(day - wanted), day))]
-        return tuple(first[day] for day in chosen)
+            return _one_per_season(order, known, *key, _DATE, number)
+        wanted = (rule - _EPOCH).days
+        # Of two equally near ones the earlier.
+        return (min(order, key=lambda position: abs(known[position] - wanted)),)
 
 
 def season_of(day: float) -> int:
@@ -126,12 +123,14 @@ def season_of(day: float) -> int:
     return (_EPOCH + timedelta(days=math.floor(day))).month % 12 // 3
 
 
-def _one_per_season(order: Sequence[float], *key: int) -> list[float]:
-    seasons: dict[int, list[float]] = {}
-    for day in order:
+def _one_per_season(order: Sequence[int], days: Sequence[float], *key: int) -> tuple[int, ...]:
+    seasons: dict[int, list[int]] = {}
+    for place, position in enumerate(order):
         # Images without a date are of no season, and none is left out for that.
-        seasons.setdefault(season_of(day) if math.isfinite(day) else -1, []).append(day)
-    return sorted(days[drawn(*key, season) % len(days)] for season, days in seasons.items())
+        day = days[position]
+        seasons.setdefault(season_of(day) if math.isfinite(day) else -1, []).append(place)
+    chosen = sorted(there[drawn(*key, season) % len(there)] for season, there in seasons.items())
+    return tuple(order[place] for place in chosen)
 
 
 def _rank(name: str, *key: int) -> int:

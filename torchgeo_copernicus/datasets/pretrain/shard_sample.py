@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -76,20 +75,20 @@ class ShardSample:
         """Read the images of a modality into a sample."""
         stored = StoredImages(self._source, self._cell, name)
         dates = len(series.days[0])
-        void: set[tuple[int, float]] = set()
+        there = {patch: _distinct(name, series, patch, stored) for patch in patches}
         while True:
-            chosen = self._chosen(name, series, patches, void)
+            chosen = self._chosen(name, series, there)
             if not chosen:
                 return
             images = stored.read([patch * dates + date for patch, date in chosen])
-            found = {(p, series.days[p][d]) for p, d in (chosen[i] for i in void_images(images))}
-            if not found:
+            void = {chosen[position] for position in void_images(images)}
+            if not void:
                 break
             # Others are drawn in their place, where there are any.
-            void |= found
-            days = sorted({day for _, day in found})
+            there = {p: [d for d in found if (p, d) not in void] for p, found in there.items()}
+            days = sorted({series.days[patch][date] for patch, date in void})
             self._fault(
-                'void', self._offset(name), f'{name} has no value on days {days}', len(found)
+                'void', self._offset(name), f'{name} has no value on days {days}', len(void)
             )
         rows = [self._metadata(name, series, patch, date) for patch, date in chosen]
         single = self._selection.single(name)
@@ -101,21 +100,15 @@ class ShardSample:
             sample['local_id'][name] = numbers[0] if single else torch.tensor(numbers)
 
     def _chosen(
-        self,
-        name: ModalityName,
-        series: Series,
-        patches: Sequence[int],
-        void: set[tuple[int, float]],
+        self, name: ModalityName, series: Series, there: Mapping[int, Sequence[int]]
     ) -> list[tuple[int, int]]:
-        """Return patch and stored date of the images to take."""
+        """Return patch and stored date of the images to take, of those there are."""
         chosen = []
-        for patch in patches:
-            days = series.days[patch]
-            # Void images, and their repetitions, are as if not there.
-            there = [i for i, day in enumerate(days) if not _is_in(patch, day, void)]
+        for patch, dates in there.items():
+            days = [series.days[patch][date] for date in dates]
             local = (split_name(series.patches[patch])[0],) if series.patches else ()
-            picked = self._selection.dates_of(name, [days[i] for i in there], *self._key, *local)
-            chosen += [(patch, there[i]) for i in picked]
+            picked = self._selection.dates_of(name, days, *self._key, *local)
+            chosen += [(patch, dates[i]) for i in picked]
         return chosen
 
     def _metadata(
@@ -126,7 +119,7 @@ class ShardSample:
         else:
             cell = Cell(self._key[-1])
             longitude, latitude = cell.longitude, cell.latitude
-        gsd_m = MODALITIES[name].sensor.gsd_m
+        gsd_m = MODALITIES[name].gsd_m(latitude)
         return longitude, latitude, series.days[patch][date], gsd_m
 
     def _meta(self) -> CellMeta | None:
@@ -147,5 +140,20 @@ class ShardSample:
         self.faults += [fault] * count
 
 
-def _is_in(patch: int, day: float, void: set[tuple[int, float]]) -> bool:
-    return any(p == patch and (d == day or (math.isnan(d) and math.isnan(day))) for p, d in void)
+def _distinct(name: ModalityName, series: Series, patch: int, stored: StoredImages) -> list[int]:
+    """Return the stored dates of a patch without those that were repeated to make up their number.
+
+    Of several images of one day, which S3A and S3B take, only pixels tell whether they are repetitions.
+    """
+    days = series.days[patch]
+    first = patch * len(days)
+    kept: dict[float, list[int]] = {}
+    for date, day in enumerate(days):
+        before = kept.setdefault(day, [])
+        repeated = before and (
+            MODALITIES[name].monthly
+            or any(stored.same(first + other, first + date) for other in before)
+        )
+        if not repeated:
+            before.append(date)
+    return sorted(date for dates in kept.values() for date in dates)

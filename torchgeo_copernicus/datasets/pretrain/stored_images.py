@@ -12,7 +12,7 @@ from torch import Tensor
 
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
 from torchgeo_copernicus.datasets.pretrain.tensor_file import read_whole
-from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part
+from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, read
 from torchgeo_copernicus.sensors import OLCI_SCALE
 
 _OLCI = np.array(
@@ -20,6 +20,8 @@ _OLCI = np.array(
 )[:, None, None]
 # An image is first looked at in so many of its rows.
 _GLANCES = 8
+# To tell whether two images are the same: so many bytes, with at least so many values in them, say it.
+_GLANCE_BYTES, _TELLING = 4096, 32
 
 
 class StoredImages:
@@ -62,6 +64,35 @@ class StoredImages:
         if self._name == 's3_olci':
             array *= _OLCI
         return images
+
+    def same(self, number: int, other: int) -> bool:
+        """Return whether two images have the same pixels; a glance tells of most.
+
+        Raises:
+            ValueError: If the file is cut off or damaged.
+            OSError: If it cannot be read.
+        """
+        if self._start < 0:
+            whole = self._whole()
+            return bool(whole[number].tobytes() == whole[other].tobytes())
+        image_bytes = math.prod(self._image_shape) * self._dtype.itemsize
+        length = min(_GLANCE_BYTES, image_bytes)
+        # In the middle, where an image most likely has values.
+        skipped = (image_bytes - length) // 2 // self._dtype.itemsize * self._dtype.itemsize
+        starts = [self._start + image * image_bytes + skipped for image in (number, other)]
+        glance, second = (bytes(read(self._source, start, length)) for start in starts)
+        if glance != second:
+            return False
+        values = np.frombuffer(
+            glance[: length // self._dtype.itemsize * self._dtype.itemsize], self._dtype
+        )
+        if len(np.unique(values[np.isfinite(values)])) >= _TELLING:
+            return True
+        first, again = (
+            bytes(read(self._source, self._start + image * image_bytes, image_bytes))
+            for image in (number, other)
+        )
+        return first == again
 
     def _fill(self, target: NDArray[np.generic], numbers: Sequence[int]) -> None:
         image_bytes = math.prod(self._image_shape) * self._dtype.itemsize
