@@ -119,8 +119,10 @@ def over_http(root: Path) -> Result:
 
 
 def memory(root: Path, selection: Selection) -> Result:
-    """Return the growth of this process over an epoch, in samples of the largest size."""
+    """Return the growth of this process over an epoch, in samples of the largest size; the user holds one."""
     flow = stream(root, selection)
+    # What libraries load with the first sample is not of the samples.
+    next(iter(stream(root, ONE)))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     largest = 0
     for sample in flow:

@@ -64,7 +64,7 @@ def sweep(root: Path, dates: str, batch_size: int, threads: int) -> Result:
     for batch in flow:
         images += batch['metadata']['S2L2A'].numel() // 4
     seconds = time.perf_counter() - start
-    buffers = sum(array.nbytes for b in flow._buffers for array in b._owned)
+    buffers = flow._buffers.owned_bytes
     return {'seconds': seconds, 'images': images, 'buffers_mb': buffers / 1e6}
 
 
@@ -309,7 +309,7 @@ def memory(root: Path) -> Result:
     before = peak = anonymous()
     for _ in flow:
         peak = max(peak, anonymous())
-    buffers = sum(array.nbytes for b in flow._buffers for array in b._owned) / 1e6
+    buffers = flow._buffers.owned_bytes / 1e6
     return {'peak_mb': peak - before, 'buffers_mb': buffers}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from torchgeo_copernicus.compat import Sample
+from torchgeo_copernicus.datasets.buffers import Buffers
 from torchgeo_copernicus.datasets.pretrain.faults import Fault, Kind
 from torchgeo_copernicus.datasets.pretrain.grid import Cell, split_name
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
@@ -22,7 +23,13 @@ class ShardSample:
     """Reads a sample, and tells what was wrong with it."""
 
     def __init__(
-        self, source: ByteSource, cell: np.void, selection: Selection, seed: int, epoch: int
+        self,
+        source: ByteSource,
+        cell: np.void,
+        selection: Selection,
+        seed: int,
+        epoch: int,
+        buffers: Buffers | None = None,
     ) -> None:
         """Name a sample; nothing is read.
 
@@ -32,10 +39,12 @@ class ShardSample:
             selection: What to take.
             seed: Seed of what is drawn.
             epoch: Epoch.
+            buffers: Memory for images; fresh memory when None.
         """
         #: What was found wrong.
         self.faults: list[Fault] = []
         self._source, self._cell, self._selection = source, cell, selection
+        self._buffers = Buffers() if buffers is None else buffers
         self._key = (seed, epoch, int(cell['grid_id']))
 
     def read(self, modalities: Sequence[ModalityName]) -> Sample | None:
@@ -80,7 +89,7 @@ class ShardSample:
             chosen = self._chosen(name, series, there)
             if not chosen:
                 return
-            images = stored.read([patch * dates + date for patch, date in chosen])
+            images = stored.read([patch * dates + date for patch, date in chosen], self._buffers)
             void = {chosen[position] for position in void_images(images)}
             if not void:
                 break

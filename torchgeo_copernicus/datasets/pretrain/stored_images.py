@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from torchgeo_copernicus.datasets.buffers import Buffers
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
 from torchgeo_copernicus.datasets.pretrain.tensor_file import read_whole
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, read
@@ -22,6 +22,8 @@ _OLCI = np.array(
 _GLANCES = 8
 # To tell whether two images are the same: so many bytes, with at least so many values in them, say it.
 _GLANCE_BYTES, _TELLING = 4096, 32
+# Numbers that are converted at once, a single request to a server.
+_PIECE = 1 << 20
 
 
 class StoredImages:
@@ -44,23 +46,23 @@ class StoredImages:
         self._name, self._source = name, source
         self._member = int(cell['member_offset'][column]), int(cell['member_bytes'][column])
 
-    def read(self, numbers: Sequence[int]) -> Tensor:
+    def read(self, numbers: Sequence[int], buffers: Buffers) -> Tensor:
         """Return images in physical units, float32 `[n, C, H, W]`.
+
+        Args:
+            numbers: Which.
+            buffers: Where their memory is from.
 
         Raises:
             ValueError: If the file is cut off or damaged.
             OSError: If it cannot be read.
         """
-        images = torch.empty(len(numbers), *self._image_shape)
+        images = buffers.take((len(numbers), *self._image_shape))
         array: NDArray[np.float32] = images.numpy()
         if self._start < 0:
             array[...] = self._whole()[list(numbers)]
-        elif self._dtype == array.dtype:
-            self._fill(array, numbers)
         else:
-            stored = np.empty(array.shape, self._dtype)
-            self._fill(stored, numbers)
-            np.copyto(array, stored, casting='unsafe')
+            self._fill(array, numbers)
         if self._name == 's3_olci':
             array *= _OLCI
         return images
@@ -94,12 +96,20 @@ class StoredImages:
         )
         return first == again
 
-    def _fill(self, target: NDArray[np.generic], numbers: Sequence[int]) -> None:
-        image_bytes = math.prod(self._image_shape) * self._dtype.itemsize
-        content = target.data.cast('B')
+    def _fill(self, target: NDArray[np.float32], numbers: Sequence[int]) -> None:
+        plain = self._dtype == target.dtype
+        # Other numbers are converted piece by piece, which needs no second array as large.
+        size = target.size if plain else min(target.size, _PIECE)
+        stored = np.empty(0 if plain else size, self._dtype)
+        flat, values = target.reshape(-1), math.prod(self._image_shape)
         for first, count in _runs(numbers):
-            part = content[first * image_bytes : (first + count) * image_bytes]
-            self._source.read_into(self._start + numbers[first] * image_bytes, part)
+            for skipped in range(0, count * values, size):
+                length = min(size, count * values - skipped)
+                part = flat[first * values + skipped :][:length]
+                start = self._start + (numbers[first] * values + skipped) * self._dtype.itemsize
+                self._source.read_into(start, (part if plain else stored[:length]).data.cast('B'))
+                if not plain:
+                    np.copyto(part, stored[:length], casting='unsafe')
 
     def _whole(self) -> NDArray[np.generic]:
         where = f'{self._source.name}: {self._name} at byte {self._member[0]}'

@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets import ordering
+from torchgeo_copernicus.datasets.buffers import Buffers
 from torchgeo_copernicus.datasets.ordering import Position, Remainder
 from torchgeo_copernicus.datasets.pretrain.faults import PROCESSES, Fault, FaultError, Faults
 from torchgeo_copernicus.datasets.pretrain.modality import ModalityName, chosen_modalities
@@ -151,6 +152,7 @@ class CopernicusPretrainStream(IterableDataset[Sample]):
         # how often each process has begun one since it was set.
         self._state = shared_counts(_PASSES + PROCESSES)
         self._resumed = False
+        self._buffers = Buffers()
         #: Epochs from one pass to the next: without shuffle all passes are the same.
         self.epoch_step = 1 if shuffle else 0
         self._fingerprint = self._hash()
@@ -295,7 +297,7 @@ class CopernicusPretrainStream(IterableDataset[Sample]):
             key = f'{int(cell["key"]):07d}'
             name = self._shards.names[shard]
             return None, [Fault('unreadable', name, key, 0, str(error))]
-        reader = ShardSample(source, cell, self.selection, self.seed, epoch)
+        reader = ShardSample(source, cell, self.selection, self.seed, epoch, self._buffers)
         return reader.read(self.modalities), reader.faults
 
     def _wanted(self) -> NDArray[np.int64]:
@@ -339,7 +341,7 @@ def _ahead(
         try:
             for number in numbers:
                 waiting.append(pool.submit(read, number))
-                if len(waiting) > threads:
+                if len(waiting) >= threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

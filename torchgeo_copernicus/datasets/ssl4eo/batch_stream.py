@@ -18,9 +18,9 @@ from torch import Tensor
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets import ordering
+from torchgeo_copernicus.datasets.buffers import Buffers
 from torchgeo_copernicus.datasets.ordering import Position, Remainder
 from torchgeo_copernicus.datasets.ssl4eo.batch_filler import BatchFiller
-from torchgeo_copernicus.datasets.ssl4eo.buffers import Buffers
 from torchgeo_copernicus.datasets.ssl4eo.scale import Scale
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
 from torchgeo_copernicus.datasets.ssl4eo.v11 import SSL4EOS12v11
@@ -142,7 +142,8 @@ class SSL4EOS12v11Stream:
         self._channels = [len(dataset.bands[name]) for name in dataset.modalities]
         lead = (batch_size, dataset.dates_per_item)
         groups = [sum(self._channels)] if concat else self._channels
-        self._buffers = [Buffers((*lead, count, *self._crop), pin_memory) for count in groups]
+        self._shapes = [(*lead, count, *self._crop) for count in groups]
+        self._buffers = Buffers(pin_memory)
         ordering.rank_part(np.empty(0, np.int64), rank, world_size, 0, remainder)
         self._start = Position(self._fingerprint(), seed, 0, 0)
         self._position = self._start
@@ -255,7 +256,7 @@ class SSL4EOS12v11Stream:
     ) -> tuple[Sample, list[Future[None]], int]:
         """Start to fill a batch."""
         dataset, count = self.dataset, len(numbers)
-        taken = [buffers.take()[:count] for buffers in self._buffers]
+        taken = [self._buffers.take(shape)[:count] for shape in self._shapes]
         parts = taken
         if self._concat:
             parts = list(torch.split(taken[0], self._channels, dim=2))
