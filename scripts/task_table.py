@@ -1,4 +1,4 @@
-"""Writes the table of tasks into the README, from the declarations; run it without arguments."""
+"""Writes the table of tasks into docs/bench.md, from the declarations; run it without arguments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torchgeo_copernicus.datasets import TASKS, BenchTask
 
-README = Path(__file__).parents[1] / 'README.md'
+GUIDE = Path(__file__).parents[1] / 'docs' / 'bench.md'
 BEGIN, END = '<!-- tasks: scripts/task_table.py -->\n', '<!-- end of tasks -->\n'
 
 
@@ -22,7 +22,7 @@ def row(task: BenchTask) -> str:
         'regression': task.target and f'{task.target.name} ({task.target.unit}) a pixel',
     }[task.kind]
     mean, std = task.published['Copernicus-FM ViT-B/16']
-    yaml = f'terratorch_configs/copernicus_fm_{task.name}.yaml'
+    yaml = f'../terratorch_configs/copernicus_fm_{task.name}.yaml'
     sensor = task.sensor.title.split()[0]
     shape = f'{dates}{len(task.bands)} x {task.native_size} x {task.native_size}'
     return (
@@ -44,4 +44,4 @@ def with_table(text: str) -> str:
 
 
 if __name__ == '__main__':
-    README.write_text(with_table(README.read_text()))
+    GUIDE.write_text(with_table(GUIDE.read_text()))

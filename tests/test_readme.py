@@ -6,18 +6,40 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rasterio import Affine
 
 from torchgeo_copernicus.datasets import TASKS
+from torchgeo_copernicus.datasets.lookalike.geotiff import Grid, write_geotiff
+from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
+from torchgeo_copernicus.datasets.pretrain import shard_names
+from torchgeo_copernicus.sensors import S2_TOA
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
 
 
+@pytest.fixture(scope='module')
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stands in for the shards on the hub."""
+    return make_pretrain_shards(tmp_path_factory.mktemp('hub'), 12, 0, 8)
+
+
 @pytest.mark.parametrize('code', re.findall(r'```python\n(.*?)```', README, re.DOTALL))
 def test_the_python_examples_run(
-    code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    code: str,
+    shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(shard_names.PUBLISHED, '100_example', (str(shards),))
+    image = np.random.default_rng(0).integers(0, 9000, (13, 300, 300)).astype(np.uint16)
+    (tmp_path / 'my_geotiffs').mkdir()
+    grid = Grid('EPSG:32632', Affine(10, 0, 600_000, 0, -10, 5_300_000))
+    write_geotiff(tmp_path / 'my_geotiffs' / 'tile.tif', image, grid, S2_TOA.band_names)
     (tmp_path / 'example.py').write_text(code)
     runpy.run_path(str(tmp_path / 'example.py'))
     assert capsys.readouterr().out
@@ -28,7 +50,9 @@ def test_the_readme_is_short() -> None:
 
 
 def test_every_file_it_names_is_there() -> None:
+    guide = (ROOT / 'docs' / 'bench.md').read_text()
     links = re.findall(r'\]\((?!http)([^)]+)\)', README)
+    links += re.findall(r'\]\(\.\./([^)]+)\)', guide)
     configs = re.findall(r'terratorch_configs/\S+?\.yaml', README)
     assert links
     assert configs
@@ -38,8 +62,9 @@ def test_every_file_it_names_is_there() -> None:
 
 def test_the_table_of_tasks_is_that_of_the_declarations() -> None:
     script = runpy.run_path(str(ROOT / 'scripts' / 'task_table.py'))
-    assert script['with_table'](README) == README, 'run scripts/task_table.py'
-    assert all(f'[{task.title}](' in README for task in TASKS.values())
+    guide = (ROOT / 'docs' / 'bench.md').read_text()
+    assert script['with_table'](guide) == guide, 'run scripts/task_table.py'
+    assert all(f'[{task.title}](' in guide for task in TASKS.values())
 
 
 def test_the_guide_to_a_sixteenth_task_runs(

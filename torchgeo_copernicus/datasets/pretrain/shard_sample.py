@@ -12,6 +12,7 @@ from torchgeo_copernicus.datasets.buffers import Buffers
 from torchgeo_copernicus.datasets.pretrain.faults import Fault, Kind
 from torchgeo_copernicus.datasets.pretrain.grid import Cell, split_name
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
+from torchgeo_copernicus.datasets.pretrain.repetitions import distinct_dates
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
 from torchgeo_copernicus.datasets.pretrain.shard_meta import CellMeta, Series, read_meta
 from torchgeo_copernicus.datasets.pretrain.stored_images import StoredImages, void_images
@@ -84,7 +85,7 @@ class ShardSample:
         """Read the images of a modality into a sample."""
         stored = StoredImages(self._source, self._cell, name)
         dates = len(series.days[0])
-        there = {patch: _distinct(name, series, patch, stored) for patch in patches}
+        there = {p: distinct_dates(name, series.days[p], p * dates, stored) for p in patches}
         while True:
             chosen = self._chosen(name, series, there)
             if not chosen:
@@ -147,22 +148,3 @@ class ShardSample:
     def _fault(self, kind: Kind, offset: int, reason: str, count: int = 1) -> None:
         fault = Fault(kind, self._source.name, f'{int(self._cell["key"]):07d}', offset, reason)
         self.faults += [fault] * count
-
-
-def _distinct(name: ModalityName, series: Series, patch: int, stored: StoredImages) -> list[int]:
-    """Return the stored dates of a patch without those that were repeated to make up their number.
-
-    Of several images of one day, which S3A and S3B take, only pixels tell whether they are repetitions.
-    """
-    days = series.days[patch]
-    first = patch * len(days)
-    kept: dict[float, list[int]] = {}
-    for date, day in enumerate(days):
-        before = kept.setdefault(day, [])
-        repeated = before and (
-            MODALITIES[name].monthly
-            or any(stored.same(first + other, first + date) for other in before)
-        )
-        if not repeated:
-            before.append(date)
-    return sorted(date for dates in kept.values() for date in dates)
