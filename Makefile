@@ -55,7 +55,7 @@ test-matrix:
 	@test -n "$(PYTHON312)" || { echo "No Python 3.12 found; set PYTHON312=..."; exit 1; }
 	$(MAKE) test PYTHON=$(PYTHON311) VENV=.venv-py3.11
 	$(MAKE) test PYTHON=$(PYTHON312) VENV=.venv-py3.12
-	$(MAKE) test PYTHON=$(PYTHON312) VENV=.venv-core STACK=py3.12-core EXTRAS=dev,convert COVERAGE_FLOOR=0
+	$(MAKE) test PYTHON=$(PYTHON312) VENV=.venv-core STACK=py3.12-core EXTRAS=dev,convert,embed COVERAGE_FLOOR=0
 	$(MAKE) test PYTHON=$(PYTHON311) VENV=.venv-zarr2 STACK=py3.11-zarr2 EXTRAS=dev,convert COVERAGE_FLOOR=0 \
 		PYTEST_ARGS='tests/datasets/ssl4eo tests/datamodules/test_ssl4eo_v11.py'
 

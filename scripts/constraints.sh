@@ -14,6 +14,6 @@ resolve() { # $1 python version, $2 stack, $3 extras, then further requirements
 }
 resolve 3.11 py3.11 all,dev 'torchgeo==0.8.1' 'terratorch==1.2.11'
 resolve 3.12 py3.12 all,dev 'torchgeo==0.9.*' 'terratorch==1.2.13'
-resolve 3.12 py3.12-core dev,convert 'torchgeo==0.10.*'
+resolve 3.12 py3.12-core dev,convert,embed 'torchgeo==0.10.*'
 # The last zarr of the old API, and an xarray that knows it, for SSL4EO-S12 v1.1.
 resolve 3.11 py3.11-zarr2 dev,convert 'torchgeo==0.8.1' 'zarr==2.18.*' 'xarray==2025.1.*'

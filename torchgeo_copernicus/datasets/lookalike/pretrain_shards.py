@@ -1,23 +1,18 @@
 """Make WebDataset shards of Copernicus-Pretrain, as the release has them.
 
-Members come in the order of their names, and the leaves of the JSON are lists of one. So is the defect of the
-published converter on demand: it kept its variables from one cell to the next, so a cell that lacks a
-modality carries that of the cell before.
+So is the defect of the published converter on demand: it kept its variables from one cell to the next, so a
+cell that lacks a modality carries that of the cell before.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
 from torchgeo_copernicus.datasets.lookalike.pretrain_cell import LACKING, PaintedCell, paint_cell
-from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
+from torchgeo_copernicus.datasets.pretrain.modality import ModalityName
+from torchgeo_copernicus.datasets.pretrain.shard_writer import add_cell, image_names, tensor_bytes
 
 _FOLDER = 'pretrain_shards'
 
@@ -57,8 +52,8 @@ def make_pretrain_shards(
         raise FileExistsError(f'{folder} exists.')
     directory.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=directory) as made:
-        before: dict[str, bytes] = {}
-        names: dict[str, object] = {}
+        before: dict[ModalityName, bytes] = {}
+        names: dict[ModalityName, object] = {}
         numbers = [
             i for i in range(len(LACKING) * n) if not (aligned and LACKING[i % len(LACKING)])
         ]
@@ -72,42 +67,20 @@ def make_pretrain_shards(
                         before, names = {}, {}
                     before |= cell_tensors(cell)
                     names |= cell_names(cell)
-                    _add(archive, f'{cell.cell.grid_id:07d}', before, names)
+                    add_cell(archive, cell.cell.grid_id, before, names)
         (Path(made) / 'shards').rename(folder)
     return folder
 
 
-def cell_tensors(cell: PaintedCell) -> dict[str, bytes]:
+def cell_tensors(cell: PaintedCell) -> dict[ModalityName, bytes]:
     """Return what `torch.save` makes of the images of a cell, by modality."""
-    found = {}
-    for name, image in cell.images.items():
-        buffer = io.BytesIO()
-        torch.save(torch.from_numpy(image), buffer)
-        found[str(name)] = buffer.getvalue()
-    return found
+    return {name: tensor_bytes(images) for name, images in cell.images.items()}
 
 
-def cell_names(cell: PaintedCell) -> dict[str, object]:
+def cell_names(cell: PaintedCell) -> dict[ModalityName, object]:
     """Return the JSON of a cell: cell, local patch and date of each image, by modality."""
-    found: dict[str, object] = {}
     grid = cell.cell.name
-    for name in cell.images:
-        if name == 'dem':
-            found[name] = [[grid]]
-        elif MODALITIES[name].local:
-            pairs = zip(cell.patches[name], cell.dates[name], strict=True)
-            found[name] = [[[f'{grid}/{patch}/{day}'] for day in days] for patch, days in pairs]
-        else:
-            found[name] = [[f'{grid}/{day}'] for day in cell.dates[name][0]]
-    return found
-
-
-def _add(
-    archive: tarfile.TarFile, key: str, tensors: Mapping[str, bytes], names: Mapping[str, object]
-) -> None:
-    members = {f'{name}.pth': content for name, content in tensors.items()}
-    members['json'] = json.dumps(names).encode()
-    for ending, content in sorted(members.items()):
-        info = tarfile.TarInfo(f'{key}.{ending}')
-        info.size = len(content)
-        archive.addfile(info, io.BytesIO(content))
+    return {
+        name: image_names(name, grid, cell.patches.get(name, ()), cell.dates.get(name, ()))
+        for name in cell.images
+    }

@@ -45,7 +45,7 @@ class ShardSample:
         #: What was found wrong.
         self.faults: list[Fault] = []
         self._source, self._cell, self._selection = source, cell, selection
-        self._buffers = Buffers() if buffers is None else buffers
+        self._buffers = buffers
         self._key = (seed, epoch, int(cell['grid_id']))
 
     def read(self, modalities: Sequence[ModalityName]) -> Sample | None:

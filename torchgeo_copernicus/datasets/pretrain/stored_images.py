@@ -46,17 +46,18 @@ class StoredImages:
         self._name, self._source = name, source
         self._member = int(cell['member_offset'][column]), int(cell['member_bytes'][column])
 
-    def read(self, numbers: Sequence[int], buffers: Buffers) -> Tensor:
+    def read(self, numbers: Sequence[int], buffers: Buffers | None = None) -> Tensor:
         """Return images in physical units, float32 `[n, C, H, W]`.
 
         Args:
             numbers: Which.
-            buffers: Where their memory is from.
+            buffers: Where their memory is from; fresh memory when None.
 
         Raises:
             ValueError: If the file is cut off or damaged.
             OSError: If it cannot be read.
         """
+        buffers = Buffers() if buffers is None else buffers
         images = buffers.take((len(numbers), *self._image_shape))
         array: NDArray[np.float32] = images.numpy()
         if self._start < 0:
