@@ -1,4 +1,4 @@
-"""The command line: `torchgeo-copernicus datasets | sample | verify | export | convert | collect`."""
+"""The command line: `torchgeo-copernicus datasets | sample | verify | export | convert | collect | pretrain`."""
 
 from __future__ import annotations
 
@@ -145,6 +145,10 @@ def collect() -> None:
     """Collect own cells from Earth Engine: `collect cities`, `collect fill`, `collect download`, `collect list`."""
 
 
+def pretrain() -> None:
+    """Work on Copernicus-Pretrain: `pretrain index`, `pretrain stats`, `pretrain verify`, `pretrain convert`."""
+
+
 def _commands(given: Sequence[str]) -> dict[str, Any]:
     # `auto_cli` wants functions and dictionaries of them, nested.
     commands: dict[str, Any] = {
@@ -152,6 +156,7 @@ def _commands(given: Sequence[str]) -> dict[str, Any]:
         'convert': convert,
         'datasets': datasets,
         'export': export,
+        'pretrain': pretrain,
         'sample': sample,
         'verify': verify,
     }
@@ -164,6 +169,10 @@ def _commands(given: Sequence[str]) -> dict[str, Any]:
         from torchgeo_copernicus.collect import commands as collecting
 
         commands['collect'] = dict(collecting.COMMANDS)
+    if given[:1] == ['pretrain']:
+        from torchgeo_copernicus.datasets.pretrain import commands as pretraining
+
+        commands['pretrain'] = dict(pretraining.COMMANDS)
     return commands
 
 

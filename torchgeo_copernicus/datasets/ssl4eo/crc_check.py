@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from torchgeo_copernicus.datasets.storage.byte_source import (
     SourceIO,
     read,
 )
-
-_PIECE_BYTES = 1 << 20
+from torchgeo_copernicus.datasets.storage.zip_crc import differing_members
 
 
 def containers(source: ByteSource) -> Iterator[ByteSource]:
@@ -55,7 +53,7 @@ def damaged_members(group: ZarrZip, at_most: int | None = None) -> list[str]:
     names = sorted(group.members)
     if at_most is not None and at_most < len(names):
         names = random.Random(group.source.size).sample(names, at_most)
-    return [name for name in names if not _is_right(group, name)]
+    return differing_members(group.source, group.members, names)
 
 
 def check_whole(path: Path) -> None:
@@ -70,31 +68,3 @@ def check_whole(path: Path) -> None:
     for container in containers(LocalFile(path)):
         if damaged := damaged_members(ZarrZip(container)):
             raise ValueError(f'{container.name} is damaged: the CRC of {damaged[:3]} differs.')
-
-
-def _is_right(group: ZarrZip, name: str) -> bool:
-    member, crc, size = group.members[name], 0, 0
-    try:
-        for plain in _plain_pieces(group, name):
-            crc, size = zlib.crc32(plain, crc), size + len(plain)
-            if size > member.plain_size:  # A bomb ends here.
-                return False
-    except zlib.error:
-        return False
-    return crc == member.crc and size == member.plain_size
-
-
-def _plain_pieces(group: ZarrZip, name: str) -> Iterator[bytes]:
-    member, start = group.members[name], group.place(name)
-    inflate = None if member.stored else zlib.decompressobj(-15)
-    for position in range(0, member.size, _PIECE_BYTES):
-        length = min(_PIECE_BYTES, member.size - position)
-        packed = bytes(read(group.source, start + position, length))
-        if inflate is None:
-            yield packed
-            continue
-        while packed:
-            yield inflate.decompress(packed, _PIECE_BYTES)
-            packed = inflate.unconsumed_tail
-    if inflate is not None:
-        yield inflate.flush()

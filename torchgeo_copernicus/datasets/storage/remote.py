@@ -24,8 +24,9 @@ from torchgeo_copernicus.datasets.storage.range_cache import RangeCache
 BACKOFF_S, ATTEMPTS = 0.5, 5
 _THREADS = 32
 # A small read takes its surroundings along: headers and tables lie close together, and a request costs as
-# much time as 100 kB. The directory of a zip archive is at its end.
-_SMALL_BYTES, _AROUND_BYTES, _TAIL_BYTES, _WINDOWS = 4096, 8192, 65_536, 4
+# much time as 100 kB. The directory of a zip archive is at its end. As many are kept as a cell of a shard of
+# Copernicus-Pretrain has members, whose headers are read before what lies beside them.
+_SMALL_BYTES, _AROUND_BYTES, _TAIL_BYTES, _WINDOWS = 4096, 8192, 65_536, 16
 _LARGEST_TEXT_BYTES = 1 << 24
 _NAME = re.compile(r'[\w.-]+')
 # What tells one content of a file from another, the best first.
