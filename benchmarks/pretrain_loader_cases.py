@@ -18,9 +18,9 @@ import torch
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
-from torchgeo_copernicus.datasets.pretrain.resumable_loader import ResumableLoader
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.resumable_loader import ResumableLoader
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 from torchgeo_copernicus.datasets.storage import folder
 from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 

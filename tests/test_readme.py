@@ -13,7 +13,7 @@ from rasterio import Affine
 from torchgeo_copernicus.datasets import TASKS
 from torchgeo_copernicus.datasets.lookalike.geotiff import Grid, write_geotiff
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
-from torchgeo_copernicus.datasets.pretrain import shard_names
+from torchgeo_copernicus.datasets.pretrain.shards import shard_names
 from torchgeo_copernicus.sensors import S2_TOA
 
 ROOT = Path(__file__).parents[1]

@@ -387,7 +387,7 @@ def test_lists_of_other_names_or_of_nothing_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_dataset_reads_what_was_collected(tmp_path: Path) -> None:
-    geotiff = pytest.importorskip('torchgeo_copernicus.datasets.pretrain.geotiff')
+    geotiff = pytest.importorskip('torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff')
     run(world(), tmp_path, tasks(*MODALITY_NAMES, cells=(PLACE.cell,)))
     dataset = geotiff.CopernicusPretrainGeoTIFF(tmp_path, file_list=write_file_names(tmp_path))
     (sample,) = [dataset[index] for index in range(len(dataset))]

@@ -12,7 +12,7 @@ from torchgeo_copernicus.datamodules.pretrain import CopernicusPretrainDataModul
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 CELLS = 9

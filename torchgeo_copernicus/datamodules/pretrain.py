@@ -19,7 +19,7 @@ from torchgeo_copernicus.datamodules.pretrain_statistics import ScaleOfColumns, 
 from torchgeo_copernicus.datamodules.pretrain_stream_loader import StreamLoader
 from torchgeo_copernicus.datasets.pretrain.modality import ModalityName
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 
 # What the datamodule gives to the dataset itself.
 _OWN = ('modalities', 'selection', 'seed', 'rank', 'world_size')
@@ -238,7 +238,7 @@ def _dataset_class(dataset: object) -> type:
     if dataset == 'shards':
         return CopernicusPretrainStream
     if dataset == 'geotiff':
-        from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+        from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
 
         geotiff: type = CopernicusPretrainGeoTIFF
         return geotiff

@@ -8,8 +8,8 @@ from typing import cast
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datamodules.pretrain_batch import PretrainCollate
-from torchgeo_copernicus.datasets.pretrain.resumable_loader import ResumableLoader
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.resumable_loader import ResumableLoader
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 
 
 @dataclass(frozen=True)

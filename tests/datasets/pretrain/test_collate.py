@@ -11,7 +11,7 @@ import torch
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
 from torchgeo_copernicus.datasets.pretrain.collate import collate_lists, collate_padded
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
 

@@ -18,7 +18,7 @@ from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
 from torchgeo_copernicus.datasets.pretrain import CopernicusPretrainGeoTIFF, commands
-from torchgeo_copernicus.datasets.pretrain.index_table import read_index
+from torchgeo_copernicus.datasets.pretrain.index.index_table import read_index
 
 PACKAGE = 'torchgeo_copernicus.datasets.pretrain'
 
@@ -157,7 +157,8 @@ def test_every_option_reaches_the_conversion(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = import_module(f'{PACKAGE}.{function}')
+    package = 'index' if command == 'index' else 'convert'
+    module = import_module(f'{PACKAGE}.{package}.{function}')
     signature = inspect.signature(getattr(module, function))
     seen: dict[str, Any] = {}
 
@@ -175,15 +176,15 @@ def test_every_option_reaches_the_conversion(
 @pytest.mark.parametrize(
     ('command', 'function'),
     [
-        (commands.index, 'convert_index.convert_index'),
-        (commands.shards, 'convert_shards.convert_shards'),
-        (commands.geotiff, 'convert_geotiff.convert_geotiff'),
-        (commands.stats, 'index_statistics.index_statistics'),
-        (commands.verify, 'verify_pretrain.verify_pretrain'),
+        (commands.index, 'index.convert_index.convert_index'),
+        (commands.shards, 'convert.convert_shards.convert_shards'),
+        (commands.geotiff, 'convert.convert_geotiff.convert_geotiff'),
+        (commands.stats, 'index.index_statistics.index_statistics'),
+        (commands.verify, 'verify.verify_pretrain.verify_pretrain'),
     ],
 )
 def test_defaults_are_those_of_the_functions(command: Callable[..., str], function: str) -> None:
-    module, _, name = function.partition('.')
+    module, _, name = function.rpartition('.')
     theirs = inspect.signature(getattr(import_module(f'{PACKAGE}.{module}'), name)).parameters
     for option in inspect.signature(command).parameters.values():
         if option.name in theirs and option.name != 'scheduler':

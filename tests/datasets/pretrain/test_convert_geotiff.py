@@ -20,17 +20,21 @@ import torch
 from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
-from torchgeo_copernicus.datasets.pretrain import convert_geotiff as module
-from torchgeo_copernicus.datasets.pretrain.cell_files import ImageFile
-from torchgeo_copernicus.datasets.pretrain.convert_geotiff import LIST_NAME, convert_geotiff
-from torchgeo_copernicus.datasets.pretrain.convert_shards import convert_shards
+from torchgeo_copernicus.datasets.pretrain.convert import convert_geotiff as module
+from torchgeo_copernicus.datasets.pretrain.convert.convert_geotiff import LIST_NAME, convert_geotiff
+from torchgeo_copernicus.datasets.pretrain.convert.convert_shards import convert_shards
 from torchgeo_copernicus.datasets.pretrain.faults import FaultError
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import ImageFile
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import ImageReader
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_writer import (
+    DESCRIPTION,
+    file_name,
+    write_image,
+)
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
-from torchgeo_copernicus.datasets.pretrain.image_reader import ImageReader
-from torchgeo_copernicus.datasets.pretrain.image_writer import DESCRIPTION, file_name, write_image
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 from torchgeo_copernicus.metadata import days_since_epoch
 
 from .shard_writer import json_bytes, members, painted, saved, write_shard

@@ -31,20 +31,22 @@ from tests.datasets.pretrain.shard_writer import (
 )
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
-from torchgeo_copernicus.datasets.pretrain import CopernicusPretrainGeoTIFF, index_rows_geotiff
-from torchgeo_copernicus.datasets.pretrain.convert_index import convert_index
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import ImageReader
 from torchgeo_copernicus.datasets.pretrain.grid import COLUMNS as GRID_COLUMNS
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
-from torchgeo_copernicus.datasets.pretrain.image_reader import ImageReader
-from torchgeo_copernicus.datasets.pretrain.image_statistics import ImageStatistics
-from torchgeo_copernicus.datasets.pretrain.index_table import (
+from torchgeo_copernicus.datasets.pretrain.index import index_rows_geotiff
+from torchgeo_copernicus.datasets.pretrain.index.convert_index import convert_index
+from torchgeo_copernicus.datasets.pretrain.index.image_statistics import ImageStatistics
+from torchgeo_copernicus.datasets.pretrain.index.index_table import (
     MEASURED,
     index_parts,
     read_index,
     read_part,
 )
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import UnsafePickleError
 from torchgeo_copernicus.datasets.pretrain.table import (
     COLUMNS,
     cell_outline,
@@ -52,7 +54,6 @@ from torchgeo_copernicus.datasets.pretrain.table import (
     image_table,
     listed_in,
 )
-from torchgeo_copernicus.datasets.pretrain.tensor_file import UnsafePickleError
 from torchgeo_copernicus.sensors import OLCI_SCALE
 
 pytest.importorskip('dask', reason='conversions need the extra `convert`')
@@ -421,7 +422,7 @@ def test_a_program_in_a_tensor_ends_the_conversion(tmp_path: Path) -> None:
 def test_a_server_that_does_not_answer_is_no_fault_of_the_images(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from torchgeo_copernicus.datasets.pretrain import index_rows_shards
+    from torchgeo_copernicus.datasets.pretrain.index import index_rows_shards
 
     class Unsteady:
         def __init__(self, error: OSError) -> None:
@@ -442,7 +443,7 @@ def test_a_server_that_does_not_answer_is_no_fault_of_the_images(
 def test_a_shard_that_changes_meanwhile_is_not_mixed_in(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from torchgeo_copernicus.datasets.pretrain import convert_index as module
+    from torchgeo_copernicus.datasets.pretrain.index import convert_index as module
 
     copy = Path(shutil.copytree(shards, tmp_path / 'copy'))
 

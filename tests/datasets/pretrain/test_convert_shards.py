@@ -23,15 +23,15 @@ from torchgeo.datasets import CopernicusPretrain
 
 from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
-from torchgeo_copernicus.datasets.pretrain import cell_stack
-from torchgeo_copernicus.datasets.pretrain import convert_shards as module
-from torchgeo_copernicus.datasets.pretrain.convert_shards import convert_shards
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.convert import cell_stack
+from torchgeo_copernicus.datasets.pretrain.convert import convert_shards as module
+from torchgeo_copernicus.datasets.pretrain.convert.convert_shards import convert_shards
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
-from torchgeo_copernicus.datasets.pretrain.tensor_file import tensor_layout
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import tensor_layout
 from torchgeo_copernicus.datasets.storage.byte_source import LocalFile, Part
 
 from .shard_writer import place_of

@@ -14,9 +14,9 @@ import pytest
 
 from torchgeo_copernicus.datasets.lookalike.pretrain_cell import LACKING, paint_cell
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
-from torchgeo_copernicus.datasets.pretrain.cell_files import WHOLE_CELL, read_entry
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
-from torchgeo_copernicus.datasets.pretrain.json_entries import json_entries
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import WHOLE_CELL, read_entry
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.json_entries import json_entries
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES
 from torchgeo_copernicus.metadata import days_since_epoch
 
@@ -224,7 +224,7 @@ def test_a_key_that_is_no_number_is_named(tmp_path: Path) -> None:
 def test_entries_are_whole_wherever_the_text_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr('torchgeo_copernicus.datasets.pretrain.json_entries._CHUNK', chunk)
+    monkeypatch.setattr('torchgeo_copernicus.datasets.pretrain.geotiffs.json_entries._CHUNK', chunk)
     content: Mapping[str, object] = {
         'a': {'x': ['ä"\\u00e4', {}]}, 'b"}': [], 'c': {'y': {'z': [1, 2]}}
     }  # fmt: skip

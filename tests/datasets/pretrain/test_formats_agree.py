@@ -14,12 +14,12 @@ import torch
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
-from torchgeo_copernicus.datasets.pretrain.convert_geotiff import convert_geotiff
-from torchgeo_copernicus.datasets.pretrain.convert_shards import convert_shards
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.convert.convert_geotiff import convert_geotiff
+from torchgeo_copernicus.datasets.pretrain.convert.convert_shards import convert_shards
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 
 pytest.importorskip('dask', reason='conversions need the extra `convert`')
 

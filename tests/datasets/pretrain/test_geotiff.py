@@ -29,13 +29,13 @@ from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import (
     geotiff_images,
     make_pretrain_geotiff,
 )
-from torchgeo_copernicus.datasets.pretrain.cell_files import ImageFile
 from torchgeo_copernicus.datasets.pretrain.collate import collate_lists
 from torchgeo_copernicus.datasets.pretrain.faults import FaultError
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import ImageFile
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import ImageReader
 from torchgeo_copernicus.datasets.pretrain.grid import Cell, split_name
-from torchgeo_copernicus.datasets.pretrain.image_reader import ImageReader
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
 from torchgeo_copernicus.metadata import days_since_epoch

@@ -17,13 +17,13 @@ from torchgeo_copernicus.datamodules.pretrain_measure import measured_statistics
 from torchgeo_copernicus.datamodules.pretrain_statistics import pretrain_inputs
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
 from torchgeo_copernicus.datasets.pretrain import CopernicusPretrainGeoTIFF
-from torchgeo_copernicus.datasets.pretrain.convert_index import convert_index
-from torchgeo_copernicus.datasets.pretrain.index_statistics import (
+from torchgeo_copernicus.datasets.pretrain.index.convert_index import convert_index
+from torchgeo_copernicus.datasets.pretrain.index.index_statistics import (
     describe_statistics,
     index_statistics,
     write_statistics,
 )
-from torchgeo_copernicus.datasets.pretrain.index_table import read_index
+from torchgeo_copernicus.datasets.pretrain.index.index_table import read_index
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
 
 pytest.importorskip('dask', reason='conversions need the extra `convert`')

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets.bench.composite import MISSING
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
 from torchgeo_copernicus.datasets.pretrain.picture import draw_cell
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
 

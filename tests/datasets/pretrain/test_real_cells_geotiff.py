@@ -10,7 +10,7 @@ import rasterio
 from torch import Tensor
 
 from tests.conftest import SHARED
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
 from torchgeo_copernicus.datasets.pretrain.table import filtered, image_table

@@ -12,13 +12,13 @@ import rasterio
 from torch import Tensor
 
 from tests.conftest import SHARED
-from torchgeo_copernicus.datasets.pretrain.convert_geotiff import convert_geotiff
-from torchgeo_copernicus.datasets.pretrain.convert_shards import convert_shards
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.convert.convert_geotiff import convert_geotiff
+from torchgeo_copernicus.datasets.pretrain.convert.convert_shards import convert_shards
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 from torchgeo_copernicus.metadata import days_since_epoch
 from torchgeo_copernicus.sensors import OLCI_SCALE, S3_OLCI
 

@@ -14,10 +14,10 @@ import torch
 
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import cell_names
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES
-from torchgeo_copernicus.datasets.pretrain.shard_index import ShardIndex
-from torchgeo_copernicus.datasets.pretrain.shard_set import ShardSet
-from torchgeo_copernicus.datasets.pretrain.stored_images import StoredImages
-from torchgeo_copernicus.datasets.pretrain.tensor_file import UnsafePickleError
+from torchgeo_copernicus.datasets.pretrain.shards.shard_index import ShardIndex
+from torchgeo_copernicus.datasets.pretrain.shards.shard_set import ShardSet
+from torchgeo_copernicus.datasets.pretrain.shards.stored_images import StoredImages
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import UnsafePickleError
 from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 from torchgeo_copernicus.sensors import OLCI_SCALE
 
@@ -283,7 +283,9 @@ def test_a_damaged_json_is_a_fault(tmp_path: Path, content: bytes) -> None:
 
 def test_a_huge_json_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_shard(tmp_path / 'a.tar', [members(painted(0))])
-    monkeypatch.setattr('torchgeo_copernicus.datasets.pretrain.shard_index.LARGEST_JSON_BYTES', 9)
+    monkeypatch.setattr(
+        'torchgeo_copernicus.datasets.pretrain.shards.shard_index.LARGEST_JSON_BYTES', 9
+    )
     assert kinds(build(path)) == ['metadata']
 
 
@@ -329,7 +331,7 @@ def test_missing_shards_are_named(shard: Path) -> None:
 
 
 def test_few_files_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('torchgeo_copernicus.datasets.pretrain.shard_set._MOST_OPEN', 2)
+    monkeypatch.setattr('torchgeo_copernicus.datasets.pretrain.shards.shard_set._MOST_OPEN', 2)
     paths = [write_shard(tmp_path / f'{n}.tar', [members(painted(n))]) for n in range(4)]
     found = ShardSet([str(path) for path in paths])
     for _ in range(2):

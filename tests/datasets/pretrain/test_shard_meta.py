@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from torchgeo_copernicus.datasets.pretrain.shard_meta import CellMeta, read_meta
+from torchgeo_copernicus.datasets.pretrain.shards.shard_meta import CellMeta, read_meta
 from torchgeo_copernicus.metadata import days_since_epoch
 
 GRID, OTHER = '0906994_128.50_67.25', '0772176_-96.00_44.00'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from torchgeo_copernicus.datasets.pretrain.shard_names import expand_braces, shard_names
+from torchgeo_copernicus.datasets.pretrain.shards.shard_names import expand_braces, shard_names
 
 
 def test_braces_stand_for_what_a_shell_makes_of_them() -> None:

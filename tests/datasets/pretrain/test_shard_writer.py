@@ -7,7 +7,7 @@ from io import BytesIO
 import numpy as np
 import torch
 
-from torchgeo_copernicus.datasets.pretrain.shard_writer import image_names, tensor_bytes
+from torchgeo_copernicus.datasets.pretrain.shards.shard_writer import image_names, tensor_bytes
 
 
 def test_of_a_view_neither_the_rest_nor_the_order_of_the_whole_is_saved() -> None:

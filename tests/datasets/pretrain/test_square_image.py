@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from torchgeo_copernicus.datasets.pretrain.square_image import square_image
+from torchgeo_copernicus.datasets.pretrain.convert.square_image import square_image
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from tests.datasets.storage.range_server import RangeServer, serving
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
 from torchgeo_copernicus.datasets.pretrain.grid import split_name
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
-from torchgeo_copernicus.datasets.pretrain.ranks import Ranks
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.ranks import Ranks
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 from torchgeo_copernicus.datasets.storage import remote
 from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 from torchgeo_copernicus.metadata import days_since_epoch
@@ -398,7 +398,7 @@ def as_worker(monkeypatch: pytest.MonkeyPatch, number: int, workers: int) -> Non
     """Be a worker of a DataLoader: real ones take 5 s to end after an error."""
     info = SimpleNamespace(id=number, num_workers=workers)
     monkeypatch.setattr(
-        'torchgeo_copernicus.datasets.pretrain.stream.get_worker_info', lambda: info
+        'torchgeo_copernicus.datasets.pretrain.shards.stream.get_worker_info', lambda: info
     )
 
 

@@ -13,9 +13,9 @@ import torch
 from tests.datasets.storage.range_server import RangeServer, serving
 from torchgeo_copernicus.datasets.pretrain.faults import Fault, FaultError, Faults
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.shard_set import ShardSet
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
-from torchgeo_copernicus.datasets.pretrain.tensor_file import UnsafePickleError
+from torchgeo_copernicus.datasets.pretrain.shards.shard_set import ShardSet
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import UnsafePickleError
 from torchgeo_copernicus.datasets.storage import remote
 
 from .shard_writer import json_bytes, members, overwrite, painted, place_of, saved, write_shard

@@ -17,9 +17,9 @@ import torch
 from torch import distributed
 
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
-from torchgeo_copernicus.datasets.pretrain.resumable_loader import ResumableLoader
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.resumable_loader import ResumableLoader
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 
 CELLS = 13
 ONE = Selection(patches=1, dates='random')

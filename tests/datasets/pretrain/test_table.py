@@ -15,8 +15,8 @@ from shapely import Point, box
 
 from torchgeo_copernicus.datasets.lookalike.pretrain_cell import LACKING
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import CopernicusPretrainGeoTIFF
 from torchgeo_copernicus.datasets.pretrain.grid import COLUMNS, Cell
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES
 from torchgeo_copernicus.datasets.pretrain.table import (

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchgeo_copernicus.datasets.pretrain.tensor_file import (
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import (
     UnsafePickleError,
     read_whole,
     tensor_layout,
@@ -246,7 +246,9 @@ def test_what_is_no_tensor_of_numbers_is_refused(monkeypatch: pytest.MonkeyPatch
     for value in ({'a': 1}, torch.zeros(2, dtype=torch.complex64), torch.eye(2).to_sparse()):
         with pytest.raises(ValueError, match='wanted a tensor'):
             read_whole(saved(value))
-    monkeypatch.setattr('torchgeo_copernicus.datasets.pretrain.tensor_file.LARGEST_BYTES', 100)
+    monkeypatch.setattr(
+        'torchgeo_copernicus.datasets.pretrain.shards.tensor_file.LARGEST_BYTES', 100
+    )
     with pytest.raises(ValueError, match='more than 100'):
         read_whole(saved(torch.zeros(2)))
 

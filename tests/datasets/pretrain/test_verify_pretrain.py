@@ -27,11 +27,14 @@ from tests.datasets.pretrain.shard_writer import (
 from torchgeo_copernicus.datasets.conversion.check_outputs import check_outputs
 from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
-from torchgeo_copernicus.datasets.pretrain import published_counts
-from torchgeo_copernicus.datasets.pretrain.published_counts import PUBLISHED_SETS, PublishedSet
-from torchgeo_copernicus.datasets.pretrain.shard_names import PUBLISHED, shard_names
-from torchgeo_copernicus.datasets.pretrain.verify_pretrain import verify_pretrain
-from torchgeo_copernicus.datasets.pretrain.verify_shards import verify_shards
+from torchgeo_copernicus.datasets.pretrain.shards.shard_names import PUBLISHED, shard_names
+from torchgeo_copernicus.datasets.pretrain.verify import published_counts
+from torchgeo_copernicus.datasets.pretrain.verify.published_counts import (
+    PUBLISHED_SETS,
+    PublishedSet,
+)
+from torchgeo_copernicus.datasets.pretrain.verify.verify_pretrain import verify_pretrain
+from torchgeo_copernicus.datasets.pretrain.verify.verify_shards import verify_shards
 
 
 @pytest.fixture(scope='module')
@@ -292,7 +295,7 @@ def test_tensors_without_a_checksum_are_told_and_not_called_right(tmp_path: Path
 def test_a_shard_that_vanishes_meanwhile_is_a_problem(
     shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from torchgeo_copernicus.datasets.pretrain import verify_shards as module
+    from torchgeo_copernicus.datasets.pretrain.verify import verify_shards as module
 
     def gone(*arguments: Any) -> Any:
         raise OSError('gone')
@@ -342,7 +345,7 @@ def test_a_copy_of_a_published_set_is_compared_with_its_numbers(
 
 
 def test_a_published_name_is_its_set(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchgeo_copernicus.datasets.pretrain import verify_pretrain as module
+    from torchgeo_copernicus.datasets.pretrain.verify import verify_pretrain as module
 
     seen: list[Any] = []
 

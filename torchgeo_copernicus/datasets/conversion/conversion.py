@@ -65,6 +65,18 @@ class ConversionReport:
     kept: tuple[str, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
 
+    def told(self, output: str) -> str:
+        """Return a line for people.
+
+        Args:
+            output: Folder of the conversion.
+        """
+        text = f'Wrote {len(self.written)} files to {output}'
+        if self.kept:
+            text += f'; {len(self.kept)} were there already'
+        seen = [f'{count} {name}' for name, count in sorted(self.counts.items()) if count]
+        return f'{text}; {", ".join(seen)}' if seen else text
+
 
 def convert(
     phases: Sequence[Sequence[Job]],

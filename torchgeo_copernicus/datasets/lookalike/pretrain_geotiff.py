@@ -19,7 +19,7 @@ from rasterio import Affine
 from torchgeo_copernicus.datasets.lookalike.geotiff import Grid, Place, grid_around, write_geotiff
 from torchgeo_copernicus.datasets.lookalike.olci import WGS84
 from torchgeo_copernicus.datasets.lookalike.pretrain_cell import PaintedCell, paint_cell
-from torchgeo_copernicus.datasets.pretrain.cell_files import S3_LISTED, S3_ON_DISK
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import S3_LISTED, S3_ON_DISK
 from torchgeo_copernicus.datasets.pretrain.grid import Cell, split_name
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, ModalityName
 

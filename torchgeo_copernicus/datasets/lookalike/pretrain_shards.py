@@ -12,7 +12,11 @@ from tempfile import TemporaryDirectory
 
 from torchgeo_copernicus.datasets.lookalike.pretrain_cell import LACKING, PaintedCell, paint_cell
 from torchgeo_copernicus.datasets.pretrain.modality import ModalityName
-from torchgeo_copernicus.datasets.pretrain.shard_writer import add_cell, image_names, tensor_bytes
+from torchgeo_copernicus.datasets.pretrain.shards.shard_writer import (
+    add_cell,
+    image_names,
+    tensor_bytes,
+)
 
 _FOLDER = 'pretrain_shards'
 

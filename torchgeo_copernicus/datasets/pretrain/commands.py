@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport
 from torchgeo_copernicus.datasets.pretrain.modality import ModalityName
 
 Scheduler = Literal['threads', 'processes', 'synchronous']
@@ -41,7 +40,7 @@ def index(
         scheduler: How Dask runs.
         workers: Files made at once; as many as there are cores when left out.
     """
-    from torchgeo_copernicus.datasets.pretrain.convert_index import convert_index
+    from torchgeo_copernicus.datasets.pretrain.index.convert_index import convert_index
 
     report = convert_index(
         root,
@@ -54,7 +53,7 @@ def index(
         scheduler=scheduler,
         workers=workers,
     )
-    return _told(report, output)
+    return report.told(output)
 
 
 def stats(
@@ -75,7 +74,7 @@ def stats(
         max_zero_share: Leave out images of which a larger share of values is exactly 0, which Sentinel-2 has
             where there is no data.
     """
-    from torchgeo_copernicus.datasets.pretrain.index_statistics import (
+    from torchgeo_copernicus.datasets.pretrain.index.index_statistics import (
         describe_statistics,
         index_statistics,
         write_statistics,
@@ -106,7 +105,7 @@ def verify(
         modalities: Of GeoTIFFs: which, where a copy has some only.
         published: Of shards: published set they should be.
     """
-    from torchgeo_copernicus.datasets.pretrain.verify_pretrain import verify_pretrain
+    from torchgeo_copernicus.datasets.pretrain.verify.verify_pretrain import verify_pretrain
 
     text, has_problems = verify_pretrain(
         root, limit, file_list=file_list, modalities=modalities, published=published
@@ -148,7 +147,7 @@ def shards(
         scheduler: How Dask runs.
         workers: Shards made at once, each with 200 MB of memory; as many as there are cores when left out.
     """
-    from torchgeo_copernicus.datasets.pretrain.convert_shards import convert_shards
+    from torchgeo_copernicus.datasets.pretrain.convert.convert_shards import convert_shards
 
     report = convert_shards(
         root,
@@ -164,7 +163,7 @@ def shards(
         scheduler=scheduler,
         workers=workers,
     )
-    return _told(report, output)
+    return report.told(output)
 
 
 def geotiff(
@@ -190,7 +189,7 @@ def geotiff(
         scheduler: How Dask runs.
         workers: Files made at once; as many as there are cores when left out.
     """
-    from torchgeo_copernicus.datasets.pretrain.convert_geotiff import convert_geotiff
+    from torchgeo_copernicus.datasets.pretrain.convert.convert_geotiff import convert_geotiff
 
     report = convert_geotiff(
         shards,
@@ -201,7 +200,7 @@ def geotiff(
         scheduler=scheduler,
         workers=workers,
     )
-    return _told(report, output)
+    return report.told(output)
 
 
 #: For the command line.
@@ -211,11 +210,3 @@ COMMANDS: Mapping[str, Callable[..., str] | Mapping[str, Callable[..., str]]] = 
     'verify': verify,
     'convert': {'shards': shards, 'geotiff': geotiff},
 }
-
-
-def _told(report: ConversionReport, output: str) -> str:
-    text = f'Wrote {len(report.written)} files to {output}'
-    if report.kept:
-        text += f'; {len(report.kept)} were there already'
-    seen = [f'{count} {name}' for name, count in sorted(report.counts.items()) if count]
-    return f'{text}; {", ".join(seen)}' if seen else text

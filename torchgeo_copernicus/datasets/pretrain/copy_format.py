@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from torchgeo_copernicus.datasets.pretrain.shard_names import PUBLISHED
+from torchgeo_copernicus.datasets.pretrain.shards.shard_names import PUBLISHED
 
 #: GeoTIFFs with a list of them, or shards of WebDataset.
 Format = Literal['geotiff', 'shards']

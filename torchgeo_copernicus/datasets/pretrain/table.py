@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from shapely import Geometry, MultiPolygon, Point, box
 
-from torchgeo_copernicus.datasets.pretrain.cell_files import WHOLE_CELL
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import WHOLE_CELL
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
 from torchgeo_copernicus.datasets.pretrain.grid import Cell, split_name
 from torchgeo_copernicus.datasets.pretrain.modality import (
     MODALITIES,

@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
 from torchgeo_copernicus.datasets.pretrain.grid import CELL_DEG, COLUMNS, ROWS
 from torchgeo_copernicus.datasets.pretrain.modality import (
     MODALITIES,

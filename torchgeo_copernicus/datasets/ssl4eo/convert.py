@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
 
 Scheduler = Literal['threads', 'processes', 'synchronous']
@@ -64,7 +63,7 @@ def v11(
         scheduler=scheduler,
         workers=workers,
     )
-    return _told(report, output)
+    return report.told(output)
 
 
 def zarr3(
@@ -103,7 +102,7 @@ def zarr3(
         scheduler=scheduler,
         workers=workers,
     )
-    return _told(report, output)
+    return report.told(output)
 
 
 def webdataset(
@@ -142,7 +141,7 @@ def webdataset(
         scheduler=scheduler,
         workers=workers,
     )
-    return _told(report, output)
+    return report.told(output)
 
 
 #: For the command line.
@@ -151,11 +150,3 @@ COMMANDS: Mapping[str, Callable[..., str]] = {'v11': v11, 'zarr3': zarr3, 'webda
 
 def _usual(modalities: list[Modality] | None) -> list[Modality]:
     return ['S2L1C', 'S2L2A', 'S1GRD'] if modalities is None else modalities
-
-
-def _told(report: ConversionReport, output: str) -> str:
-    text = f'Wrote {len(report.written)} files to {output}'
-    if report.kept:
-        text += f'; {len(report.kept)} were there already'
-    seen = [f'{count} {name}' for name, count in sorted(report.counts.items()) if count]
-    return f'{text}; {", ".join(seen)}' if seen else text

@@ -20,8 +20,8 @@ from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning
 
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import SMALLEST_FILE_BYTES
 from torchgeo_copernicus.datasets.pretrain.grid import split_name
-from torchgeo_copernicus.datasets.pretrain.image_reader import SMALLEST_FILE_BYTES
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, ModalityName
 
 #: Side of the square that an image of a whole cell covers (deg), 28 km of latitude.

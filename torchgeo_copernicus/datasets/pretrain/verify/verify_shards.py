@@ -11,9 +11,9 @@ import numpy as np
 
 from torchgeo_copernicus.datasets.pretrain.faults import LOSSES, Fault
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.published_counts import PublishedSet, set_of
-from torchgeo_copernicus.datasets.pretrain.shard_index import ShardIndex
-from torchgeo_copernicus.datasets.pretrain.tensor_file import UnsafePickleError
+from torchgeo_copernicus.datasets.pretrain.shards.shard_index import ShardIndex
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import UnsafePickleError
+from torchgeo_copernicus.datasets.pretrain.verify.published_counts import PublishedSet, set_of
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, read
 from torchgeo_copernicus.datasets.storage.folder import Folder, folder_at
 from torchgeo_copernicus.datasets.storage.zip_crc import differing_members

@@ -21,11 +21,11 @@ from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets.bench.dataset import one_of
-from torchgeo_copernicus.datasets.pretrain.cell_files import CellFiles, Images
 from torchgeo_copernicus.datasets.pretrain.faults import Fault, Faults, Kind
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import CellFiles, Images
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import ImageReader
 from torchgeo_copernicus.datasets.pretrain.grid import split_name
-from torchgeo_copernicus.datasets.pretrain.image_reader import ImageReader
 from torchgeo_copernicus.datasets.pretrain.modality import (
     MODALITIES,
     ModalityName,

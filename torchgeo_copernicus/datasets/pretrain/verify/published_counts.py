@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.shard_names import PUBLISHED, shard_names
+from torchgeo_copernicus.datasets.pretrain.shards.shard_names import PUBLISHED, shard_names
 
 
 @dataclass(frozen=True)

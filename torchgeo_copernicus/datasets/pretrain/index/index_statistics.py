@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.datasets.pretrain.index_table import index_parts, read_part
+from torchgeo_copernicus.datasets.pretrain.index.index_table import index_parts, read_part
 from torchgeo_copernicus.datasets.pretrain.modality import (
     MODALITIES,
     ModalityName,

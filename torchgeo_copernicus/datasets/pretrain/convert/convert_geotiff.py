@@ -21,21 +21,21 @@ from numpy.typing import NDArray
 from torchgeo_copernicus.datasets.bench.dataset import one_of
 from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport, Job, convert
 from torchgeo_copernicus.datasets.pretrain.faults import LOSSES, FaultError
-from torchgeo_copernicus.datasets.pretrain.geotiff import OnError
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import OnError
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_writer import file_name, write_image
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
-from torchgeo_copernicus.datasets.pretrain.image_writer import file_name, write_image
 from torchgeo_copernicus.datasets.pretrain.modality import (
     MODALITIES,
     MODALITY_NAMES,
     ModalityName,
     chosen_modalities,
 )
-from torchgeo_copernicus.datasets.pretrain.repetitions import distinct_dates
-from torchgeo_copernicus.datasets.pretrain.shard_meta import Series, read_meta
-from torchgeo_copernicus.datasets.pretrain.shard_names import shard_names
-from torchgeo_copernicus.datasets.pretrain.shard_set import ShardSet
-from torchgeo_copernicus.datasets.pretrain.stored_images import StoredImages
-from torchgeo_copernicus.datasets.pretrain.tensor_file import read_whole
+from torchgeo_copernicus.datasets.pretrain.shards.repetitions import distinct_dates
+from torchgeo_copernicus.datasets.pretrain.shards.shard_meta import Series, read_meta
+from torchgeo_copernicus.datasets.pretrain.shards.shard_names import shard_names
+from torchgeo_copernicus.datasets.pretrain.shards.shard_set import ShardSet
+from torchgeo_copernicus.datasets.pretrain.shards.stored_images import StoredImages
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import read_whole
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, read
 from torchgeo_copernicus.datasets.storage.folder import folder_at
 from torchgeo_copernicus.datasets.whole_number import whole

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from torchgeo_copernicus.datasets.conversion.conversion import Stamps
-from torchgeo_copernicus.datasets.pretrain.cell_files import CellFiles, ImageFile
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
-from torchgeo_copernicus.datasets.pretrain.image_reader import ImageReader
-from torchgeo_copernicus.datasets.pretrain.image_statistics import ImageStatistics
-from torchgeo_copernicus.datasets.pretrain.index_table import ImageRow
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import CellFiles, ImageFile
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import ImageReader
+from torchgeo_copernicus.datasets.pretrain.index.image_statistics import ImageStatistics
+from torchgeo_copernicus.datasets.pretrain.index.index_table import ImageRow
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, ModalityName
 from torchgeo_copernicus.datasets.raster import reading_several
 

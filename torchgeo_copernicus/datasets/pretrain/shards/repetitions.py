@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.stored_images import StoredImages
+from torchgeo_copernicus.datasets.pretrain.shards.stored_images import StoredImages
 
 
 def distinct_dates(

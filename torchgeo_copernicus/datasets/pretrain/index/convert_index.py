@@ -24,21 +24,29 @@ from torchgeo_copernicus.datasets.conversion.conversion import (
 )
 from torchgeo_copernicus.datasets.pretrain.copy_format import format_of, list_in
 from torchgeo_copernicus.datasets.pretrain.faults import Fault
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
-from torchgeo_copernicus.datasets.pretrain.index_rows_geotiff import geotiff_rows, geotiff_stamps
-from torchgeo_copernicus.datasets.pretrain.index_rows_shards import (
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.index.index_rows_geotiff import (
+    geotiff_rows,
+    geotiff_stamps,
+)
+from torchgeo_copernicus.datasets.pretrain.index.index_rows_shards import (
     ShardCells,
     fault_counts,
     shard_rows,
 )
-from torchgeo_copernicus.datasets.pretrain.index_table import PARTS, ImageRow, part_name, write_part
+from torchgeo_copernicus.datasets.pretrain.index.index_table import (
+    PARTS,
+    ImageRow,
+    part_name,
+    write_part,
+)
 from torchgeo_copernicus.datasets.pretrain.modality import (
     MODALITIES,
     ModalityName,
     chosen_modalities,
 )
-from torchgeo_copernicus.datasets.pretrain.shard_names import shard_names
-from torchgeo_copernicus.datasets.pretrain.shard_set import ShardSet
+from torchgeo_copernicus.datasets.pretrain.shards.shard_names import shard_names
+from torchgeo_copernicus.datasets.pretrain.shards.shard_set import ShardSet
 from torchgeo_copernicus.datasets.whole_number import whole
 
 # Raised whenever the meaning of a column changes.

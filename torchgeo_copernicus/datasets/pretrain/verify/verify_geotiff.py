@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from torchgeo_copernicus.datasets.pretrain.cell_files import (
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import (
     S3_LISTED,
     S3_ON_DISK,
     CellFiles,
     ImageFile,
 )
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
-from torchgeo_copernicus.datasets.pretrain.image_reader import SMALLEST_FILE_BYTES, ImageReader
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import (
+    SMALLEST_FILE_BYTES,
+    ImageReader,
+)
 from torchgeo_copernicus.datasets.pretrain.modality import (
     MODALITIES,
     ModalityName,

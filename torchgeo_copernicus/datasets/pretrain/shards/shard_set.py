@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from torchgeo_copernicus.datasets.pretrain.faults import Fault
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.shard_index import ShardIndex
+from torchgeo_copernicus.datasets.pretrain.shards.shard_index import ShardIndex
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource
 from torchgeo_copernicus.datasets.storage.folder import Folder, folder_at
 

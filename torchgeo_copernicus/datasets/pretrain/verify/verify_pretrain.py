@@ -7,12 +7,18 @@ from pathlib import Path
 
 from torchgeo_copernicus.datasets.conversion.check_outputs import check_outputs
 from torchgeo_copernicus.datasets.pretrain.copy_format import format_of, list_in
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
 from torchgeo_copernicus.datasets.pretrain.modality import ModalityName
-from torchgeo_copernicus.datasets.pretrain.published_counts import published_set
-from torchgeo_copernicus.datasets.pretrain.shard_names import PUBLISHED, shard_names
-from torchgeo_copernicus.datasets.pretrain.verify_geotiff import describe_geotiff, verify_geotiff
-from torchgeo_copernicus.datasets.pretrain.verify_shards import describe_shards, verify_shards
+from torchgeo_copernicus.datasets.pretrain.shards.shard_names import PUBLISHED, shard_names
+from torchgeo_copernicus.datasets.pretrain.verify.published_counts import published_set
+from torchgeo_copernicus.datasets.pretrain.verify.verify_geotiff import (
+    describe_geotiff,
+    verify_geotiff,
+)
+from torchgeo_copernicus.datasets.pretrain.verify.verify_shards import (
+    describe_shards,
+    verify_shards,
+)
 from torchgeo_copernicus.datasets.whole_number import whole
 
 

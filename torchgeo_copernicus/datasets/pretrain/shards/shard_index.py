@@ -20,8 +20,12 @@ from numpy.typing import NDArray
 
 from torchgeo_copernicus.datasets.pretrain.faults import Fault, Kind
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.shard_meta import LARGEST_JSON_BYTES, CellMeta, read_meta
-from torchgeo_copernicus.datasets.pretrain.tensor_file import (
+from torchgeo_copernicus.datasets.pretrain.shards.shard_meta import (
+    LARGEST_JSON_BYTES,
+    CellMeta,
+    read_meta,
+)
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import (
     TensorLayout,
     UnsafePickleError,
     tensor_layout,

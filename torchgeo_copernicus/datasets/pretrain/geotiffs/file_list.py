@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.datasets.pretrain.cell_files import CellFiles, read_entry
-from torchgeo_copernicus.datasets.pretrain.json_entries import json_entries
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import CellFiles, read_entry
+from torchgeo_copernicus.datasets.pretrain.geotiffs.json_entries import json_entries
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES, ModalityName
 
 #: Number of a cell, its entry, and the JSON of this.

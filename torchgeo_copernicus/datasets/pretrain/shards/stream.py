@@ -22,11 +22,11 @@ from torchgeo_copernicus.datasets.buffers import Buffers
 from torchgeo_copernicus.datasets.ordering import Position, Remainder
 from torchgeo_copernicus.datasets.pretrain.faults import PROCESSES, Fault, FaultError, Faults
 from torchgeo_copernicus.datasets.pretrain.modality import ModalityName, chosen_modalities
-from torchgeo_copernicus.datasets.pretrain.ranks import Ranks
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.shard_names import shard_names
-from torchgeo_copernicus.datasets.pretrain.shard_sample import ShardSample
-from torchgeo_copernicus.datasets.pretrain.shard_set import ShardSet
+from torchgeo_copernicus.datasets.pretrain.shards.ranks import Ranks
+from torchgeo_copernicus.datasets.pretrain.shards.shard_names import shard_names
+from torchgeo_copernicus.datasets.pretrain.shards.shard_sample import ShardSample
+from torchgeo_copernicus.datasets.pretrain.shards.shard_set import ShardSet
 from torchgeo_copernicus.datasets.pretrain.shared_counts import shared_counts
 
 _LOCAL_THREADS, _REMOTE_THREADS = 2, 16

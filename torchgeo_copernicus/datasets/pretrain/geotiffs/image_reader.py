@@ -9,7 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchgeo_copernicus.datasets.pretrain.cell_files import S3_LISTED, S3_ON_DISK, ImageFile
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import (
+    S3_LISTED,
+    S3_ON_DISK,
+    ImageFile,
+)
 from torchgeo_copernicus.datasets.pretrain.grid import CELL_DEG, Cell, split_name
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, ModalityName
 from torchgeo_copernicus.datasets.raster import read_raster

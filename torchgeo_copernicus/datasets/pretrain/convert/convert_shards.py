@@ -23,13 +23,16 @@ from torchgeo_copernicus.datasets.conversion.conversion import (
     Stamps,
     convert,
 )
-from torchgeo_copernicus.datasets.pretrain.cell_files import CellFiles, read_entry
-from torchgeo_copernicus.datasets.pretrain.cell_stack import Stacker, all_paths
-from torchgeo_copernicus.datasets.pretrain.file_list import FileList
-from torchgeo_copernicus.datasets.pretrain.geotiff import CopernicusPretrainGeoTIFF, OnError
-from torchgeo_copernicus.datasets.pretrain.image_reader import ImageReader
+from torchgeo_copernicus.datasets.pretrain.convert.cell_stack import Stacker, all_paths
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import CellFiles, read_entry
+from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import (
+    CopernicusPretrainGeoTIFF,
+    OnError,
+)
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import ImageReader
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.shard_writer import add_cell, tensor_bytes
+from torchgeo_copernicus.datasets.pretrain.shards.shard_writer import add_cell, tensor_bytes
 from torchgeo_copernicus.datasets.raster import reading_several
 from torchgeo_copernicus.datasets.whole_number import whole
 

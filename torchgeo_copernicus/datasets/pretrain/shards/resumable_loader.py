@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets.ordering import Position
-from torchgeo_copernicus.datasets.pretrain.stream import CopernicusPretrainStream
+from torchgeo_copernicus.datasets.pretrain.shards.stream import CopernicusPretrainStream
 
 #: Makes a batch of samples.
 Collate = Callable[[Sequence[Sample]], object]

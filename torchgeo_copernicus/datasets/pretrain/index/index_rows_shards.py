@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from torchgeo_copernicus.datasets.buffers import Buffers
-from torchgeo_copernicus.datasets.pretrain.cell_files import WHOLE_CELL
 from torchgeo_copernicus.datasets.pretrain.faults import Fault
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import WHOLE_CELL
 from torchgeo_copernicus.datasets.pretrain.grid import Cell, split_name
-from torchgeo_copernicus.datasets.pretrain.image_statistics import ImageStatistics
-from torchgeo_copernicus.datasets.pretrain.index_table import ImageRow
+from torchgeo_copernicus.datasets.pretrain.index.image_statistics import ImageStatistics
+from torchgeo_copernicus.datasets.pretrain.index.index_table import ImageRow
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.repetitions import distinct_dates
-from torchgeo_copernicus.datasets.pretrain.shard_meta import Series, read_meta
-from torchgeo_copernicus.datasets.pretrain.stored_images import StoredImages
-from torchgeo_copernicus.datasets.pretrain.tensor_file import UnsafePickleError
+from torchgeo_copernicus.datasets.pretrain.shards.repetitions import distinct_dates
+from torchgeo_copernicus.datasets.pretrain.shards.shard_meta import Series, read_meta
+from torchgeo_copernicus.datasets.pretrain.shards.stored_images import StoredImages
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import UnsafePickleError
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, read
 from torchgeo_copernicus.datasets.storage.folder import folder_at
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchgeo_copernicus.datasets.buffers import Buffers
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.tensor_file import read_whole
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import read_whole
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, read
 from torchgeo_copernicus.sensors import OLCI_SCALE
 

@@ -20,9 +20,9 @@ import pandas as pd
 from pyproj import CRS
 from shapely import Geometry, Point
 
-from torchgeo_copernicus.datasets.pretrain.cell_files import WHOLE_CELL
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import WHOLE_CELL
 from torchgeo_copernicus.datasets.pretrain.grid import Cell, split_name
-from torchgeo_copernicus.datasets.pretrain.image_statistics import ImageStatistics
+from torchgeo_copernicus.datasets.pretrain.index.image_statistics import ImageStatistics
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES, ModalityName
 from torchgeo_copernicus.datasets.pretrain.table import COLUMNS, Box, cell_outline, filtered
 from torchgeo_copernicus.metadata import Date

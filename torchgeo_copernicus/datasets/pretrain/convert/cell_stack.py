@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchgeo_copernicus.datasets.draw import drawn
-from torchgeo_copernicus.datasets.pretrain.cell_files import CellFiles, ImageFile, Images
-from torchgeo_copernicus.datasets.pretrain.geotiff import OnError
+from torchgeo_copernicus.datasets.pretrain.convert.square_image import square_image
+from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import CellFiles, ImageFile, Images
+from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import OnError
+from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import ImageReader
 from torchgeo_copernicus.datasets.pretrain.grid import Cell, split_name
-from torchgeo_copernicus.datasets.pretrain.image_reader import ImageReader
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.shard_writer import image_names
-from torchgeo_copernicus.datasets.pretrain.square_image import square_image
+from torchgeo_copernicus.datasets.pretrain.shards.shard_writer import image_names
 from torchgeo_copernicus.datasets.raster import read_raster
 
 _log = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from torchgeo_copernicus.datasets.buffers import Buffers
 from torchgeo_copernicus.datasets.pretrain.faults import Fault, Kind
 from torchgeo_copernicus.datasets.pretrain.grid import Cell, split_name
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES, MODALITY_NAMES, ModalityName
-from torchgeo_copernicus.datasets.pretrain.repetitions import distinct_dates
 from torchgeo_copernicus.datasets.pretrain.selection import Selection
-from torchgeo_copernicus.datasets.pretrain.shard_meta import CellMeta, Series, read_meta
-from torchgeo_copernicus.datasets.pretrain.stored_images import StoredImages, void_images
-from torchgeo_copernicus.datasets.pretrain.tensor_file import UnsafePickleError
+from torchgeo_copernicus.datasets.pretrain.shards.repetitions import distinct_dates
+from torchgeo_copernicus.datasets.pretrain.shards.shard_meta import CellMeta, Series, read_meta
+from torchgeo_copernicus.datasets.pretrain.shards.stored_images import StoredImages, void_images
+from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import UnsafePickleError
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, read
 
 

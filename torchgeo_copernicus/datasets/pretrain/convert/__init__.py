@@ -1,0 +1,1 @@
+"""From GeoTIFFs of Copernicus-Pretrain to shards and back."""

@@ -1,0 +1,1 @@
+"""The GeoTIFFs of Copernicus-Pretrain: published lists of files, images, the dataset."""

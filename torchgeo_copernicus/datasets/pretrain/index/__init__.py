@@ -1,0 +1,1 @@
+"""Tables of all images of a copy, with statistics of each."""

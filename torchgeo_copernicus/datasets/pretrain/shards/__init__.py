@@ -1,0 +1,1 @@
+"""The shards of Copernicus-Pretrain: read in parts without unpickling, streamed in an exact order, written."""
