@@ -12,26 +12,22 @@ loaders have batches of 16 and as many workers as `--workers` says, started befo
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
 import rasterio
 import torch
 from lightning import seed_everything
+from provenance import save
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.datasets.copernicus import DATASET_REGISTRY
 
 from torchgeo_copernicus import datamodules
-from torchgeo_copernicus.compat import versions
 from torchgeo_copernicus.datasets import DATASETS, BenchDataset, write_sample
 
 _BATCH = 16
@@ -125,14 +121,6 @@ def measure(name: str, root: Path, rounds: int, samples: int, workers: int) -> d
     return result
 
 
-def commit() -> str:
-    """Return the commit of the code that is measured."""
-    command = ['git', 'describe', '--always', '--dirty', '--abbrev=9']
-    place = Path(__file__).parent
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 def show(results: dict[str, dict[str, object]]) -> None:
     """Print the ratios."""
     table = Table(title='Samples per second, one process')
@@ -182,15 +170,8 @@ def main() -> None:
                 )
     show(results)
     if arguments.out is not None:
-        report = {
-            'data': 'look-alikes' if arguments.root is None else 'files of the user',
-            'commit': commit(),
-            'date': datetime.now(UTC).date().isoformat(),
-            'cpu': platform.processor() or platform.machine(),
-            'versions': versions(),
-            'per second': results,
-        }
-        arguments.out.write_text(json.dumps(report, indent=1) + '\n')
+        data = 'look-alikes' if arguments.root is None else 'files of the user'
+        save(arguments.out, {'per second': results}, {'data': data})
 
 
 if __name__ == '__main__':

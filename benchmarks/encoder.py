@@ -16,21 +16,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
-import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from encoder_cases import CASES, Case, disagreement
 from encoder_timing import Times, flops, matrix_peak, peak_memory, ratio, run_case
+from provenance import provenance
 from rich.console import Console
 from rich.table import Table
 
-from torchgeo_copernicus.compat import versions
 from torchgeo_copernicus.sensors import S3_OLCI
 
 # A candidate, and what its throughput is divided by.
@@ -46,14 +43,8 @@ _RATIOS = (
 
 def about(device: torch.device, settings: dict[str, Any]) -> dict[str, Any]:
     """Return what a number depends on."""
-    lines = Path('/proc/cpuinfo').read_text().splitlines() if platform.system() == 'Linux' else []
-    models = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
     found: dict[str, Any] = {
-        'commit': _git('rev-parse', '--short', 'HEAD')
-        + ('-dirty' if _git('status', '--porcelain', '--untracked-files=no') else ''),
-        'date': datetime.now(UTC).date().isoformat(),
-        'versions': versions(),
-        'cpu': models[0] if models else platform.processor() or platform.machine(),
+        **provenance(),
         'threads': torch.get_num_threads(),
         'settings': settings,
     }
@@ -65,16 +56,6 @@ def about(device: torch.device, settings: dict[str, Any]) -> dict[str, Any]:
         ]
         found['matrix peak TFLOP/s'] = round(matrix_peak(device), 1)
     return found
-
-
-def _git(*command: str) -> str:
-    try:
-        return subprocess.run(
-            ['git', *command], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        # The device machine has no git history.
-        return ''
 
 
 def summary(times: Times, batch: int) -> dict[str, Any]:

@@ -14,18 +14,16 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pretrain_loader_cases import CASES
+from provenance import save
 from rich.console import Console
 from rich.table import Table
 
-from torchgeo_copernicus.compat import versions
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
 
 Results = dict[str, dict[str, float]]
@@ -102,19 +100,7 @@ def main() -> None:
         results = measure(root, options.rounds, wanted)
     show(results)
     if options.output is not None:
-        commit = subprocess.run(
-            ['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, check=False
-        )
-        content = {
-            'commit': commit.stdout.strip(),
-            'date': datetime.now(UTC).date().isoformat(),
-            'cpu': platform.processor() or platform.machine(),
-            'cores': os.cpu_count(),
-            'cells': options.cells,
-            'versions': versions(),
-            'results': results,
-        }
-        options.output.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        save(options.output, results, {'cells': options.cells})
 
 
 if __name__ == '__main__':

@@ -15,19 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 from numcodecs import Blosc
+from provenance import save
 from rich.console import Console
 from rich.table import Table
 from ssl4eo_cases import CASES, MODALITIES
 
-from torchgeo_copernicus.compat import versions
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import file_arrays, paint_place
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import file_name
 from torchgeo_copernicus.datasets.ssl4eo.zarr_zip_writer import write_zarr_zip
@@ -114,19 +112,7 @@ def main() -> None:
         results = measure(root, options.rounds, options.cases)
     show(results)
     if options.output is not None:
-        commit = subprocess.run(
-            ['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True, check=False
-        )
-        content = {
-            'commit': commit.stdout.strip(),
-            'date': datetime.now(UTC).date().isoformat(),
-            'cpu': platform.processor() or platform.machine(),
-            'cores': os.cpu_count(),
-            'codec': options.codec,
-            'versions': versions(),
-            'results': results,
-        }
-        options.output.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        save(options.output, results, {'codec': options.codec})
 
 
 if __name__ == '__main__':

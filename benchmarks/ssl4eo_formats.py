@@ -15,15 +15,10 @@ needs, which are counted too.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
@@ -31,10 +26,10 @@ import numpy as np
 import xarray as xr
 import zarr
 from numcodecs import Blosc
+from provenance import save
 from rich.console import Console
 from rich.table import Table
 
-from torchgeo_copernicus.compat import versions
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
 from torchgeo_copernicus.datasets.ssl4eo.convert_webdataset import convert_webdataset
@@ -179,14 +174,6 @@ def webdataset(
     return layout
 
 
-def commit() -> str:
-    """Return the commit of the code that is measured."""
-    command = ['git', 'describe', '--always', '--dirty', '--abbrev=9']
-    place = Path(__file__).parent
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
 def measure(
     layouts: dict[str, Layout], places: int, reads: int, rounds: int
 ) -> dict[str, dict[str, float]]:
@@ -274,19 +261,15 @@ def main() -> None:
         results = measure(layouts, places, arguments.reads, arguments.rounds)
     show(results)
     if arguments.out is not None:
-        report = {
+        settings = {
             'data': 'look-alikes' if arguments.root is None else 'full-size replicas',
             'modality': modality,
             'places': places,
             'images': places * DATES,
-            'commit': commit(),
-            'date': datetime.now(UTC).date().isoformat(),
-            'cpu': platform.processor() or platform.machine(),
-            'cores': len(os.sched_getaffinity(0)),
-            'versions': {**versions(), 'zarr': zarr.__version__, 'xarray': xr.__version__},
-            'results': results,
+            'zarr': zarr.__version__,
+            'xarray': xr.__version__,
         }
-        arguments.out.write_text(json.dumps(report, indent=1) + '\n')
+        save(arguments.out, results, settings)
 
 
 if __name__ == '__main__':
