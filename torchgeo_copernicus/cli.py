@@ -1,10 +1,12 @@
-"""The command line: `torchgeo-copernicus datasets | sample | verify | export | convert | collect | pretrain`."""
+"""The command line: `torchgeo-copernicus` and the commands listed by `--help`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from jsonargparse import auto_cli
@@ -145,6 +147,14 @@ def collect() -> None:
     """Collect own cells from Earth Engine: `collect cities`, `collect fill`, `collect download`, `collect list`."""
 
 
+def embed() -> None:
+    """Write embeddings of images: `embed --config FILE`; `embed --help` lists the options."""
+
+
+def embeddings() -> None:
+    """Use embeddings: `embeddings aggregate`, `embeddings climate`, `embeddings pca | similar | page`."""
+
+
 def pretrain() -> None:
     """Work on Copernicus-Pretrain: `pretrain index`, `pretrain stats`, `pretrain verify`, `pretrain convert`."""
 
@@ -155,6 +165,8 @@ def _commands(given: Sequence[str]) -> dict[str, Any]:
         'collect': collect,
         'convert': convert,
         'datasets': datasets,
+        'embed': embed,
+        'embeddings': embeddings,
         'export': export,
         'pretrain': pretrain,
         'sample': sample,
@@ -173,7 +185,27 @@ def _commands(given: Sequence[str]) -> dict[str, Any]:
         from torchgeo_copernicus.datasets.pretrain import commands as pretraining
 
         commands['pretrain'] = dict(pretraining.COMMANDS)
+    if given[:1] == ['embeddings']:
+        study = _of_extra('embed', 'torchgeo_copernicus.embedding.commands_study')
+        pictures = _of_extra('embed', 'torchgeo_copernicus.embedding.commands_pictures')
+        commands['embeddings'] = {**study.COMMANDS, **pictures.COMMANDS}
     return commands
+
+
+def _of_extra(extra: str, module: str) -> ModuleType:
+    """Import a module that needs an extra.
+
+    Raises:
+        ValueError: If it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or '').startswith('torchgeo_copernicus'):
+            raise
+        raise ValueError(
+            f'{error.name} is not installed: pip install "torchgeo-copernicus[{extra}]".'
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -184,7 +216,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        message: str | None = auto_cli(_commands(given), args=given, as_positional=True)
+        if given[:1] == ['embed']:
+            producing = _of_extra('embed', 'torchgeo_copernicus.embedding.commands')
+            message: str | None = producing.embed_command(given[1:])
+        else:
+            message = auto_cli(_commands(given), args=given, as_positional=True)
     except (ValueError, OSError) as error:
         sys.exit(f'torchgeo-copernicus: {error}')
     if message is not None:

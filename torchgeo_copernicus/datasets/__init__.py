@@ -1,5 +1,8 @@
 """TorchGeo datasets of Copernicus data."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from torchgeo_copernicus.datasets.bench import (
     DATASETS,
     TASKS,
@@ -28,6 +31,9 @@ from torchgeo_copernicus.datasets.pretrain import (
 )
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v10, SSL4EOS12v11, SSL4EOS12v11Stream
 
+if TYPE_CHECKING:
+    from torchgeo_copernicus.datasets.embed import CopernicusEmbedMap, open_map
+
 __all__ = (
     'DATASETS',
     'TASKS',
@@ -48,10 +54,22 @@ __all__ = (
     'CopernicusBenchLC100ClsS3',
     'CopernicusBenchLC100SegS3',
     'CopernicusBenchLCZS2',
+    'CopernicusEmbedMap',
     'CopernicusPretrainGeoTIFF',
     'CopernicusPretrainStream',
     'SSL4EOS12v10',
     'SSL4EOS12v11',
     'SSL4EOS12v11Stream',
+    'open_map',
     'write_sample',
 )
+
+# Imported when asked for: only these need xarray.
+_EMBED = ('CopernicusEmbedMap', 'open_map')
+
+
+def __getattr__(name: str) -> object:
+    """Return what is imported late."""
+    if name not in _EMBED:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'{__name__}.embed'), name)

@@ -1,0 +1,30 @@
+"""Copernicus-Embed: maps of embeddings, a vector for each cell of 0.25 degrees, and tables of them."""
+
+from torchgeo_copernicus.datasets.embed.embed_chunks import EmbedRows, embed_rows
+from torchgeo_copernicus.datasets.embed.embed_files import download_embed
+from torchgeo_copernicus.datasets.embed.embed_map import open_map
+from torchgeo_copernicus.datasets.embed.embed_raster import CopernicusEmbedMap
+from torchgeo_copernicus.datasets.embed.era5 import join_era5, to_era5
+from torchgeo_copernicus.datasets.embed.map_dataset import map_dataset, window_of
+from torchgeo_copernicus.datasets.embed.map_window import MapWindow
+from torchgeo_copernicus.datasets.embed.place_lookup import nearest, sample
+from torchgeo_copernicus.datasets.embed.projection import Projection, project
+from torchgeo_copernicus.datasets.embed.write_map import write_map
+
+__all__ = (
+    'CopernicusEmbedMap',
+    'EmbedRows',
+    'MapWindow',
+    'Projection',
+    'download_embed',
+    'embed_rows',
+    'join_era5',
+    'map_dataset',
+    'nearest',
+    'open_map',
+    'project',
+    'sample',
+    'to_era5',
+    'window_of',
+    'write_map',
+)

@@ -1,0 +1,1 @@
+"""Embeddings of images: produced, stored and used."""
