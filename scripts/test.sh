@@ -20,7 +20,7 @@ if [ "$chosen" -gt 0 ]; then
   second=$?
 else
   run models tests/collect tests/datamodules tests/models tests/tasks tests/datasets/pretrain \
-    tests/datasets/ssl4eo tests/datasets/storage tests/datasets/conversion "$@" >"$log" 2>&1 &
+    tests/datasets/ssl4eo tests/datasets/storage tests/datasets/conversion tests/embedding "$@" >"$log" 2>&1 &
   models=$!
   run rest tests/datasets tests/terratorch tests/test_*.py --ignore=tests/datasets/pretrain \
     --ignore=tests/datasets/ssl4eo --ignore=tests/datasets/storage --ignore=tests/datasets/conversion "$@"

@@ -443,7 +443,8 @@ def test_terratorch_fits_from_a_yaml(
             'accelerator': 'cpu',
             'max_epochs': 1,
             'logger': False,
-            'limit_train_batches': 1,
+            # Not a limit of 1 batch, which jsonargparse may take for 1.0, all of them.
+            'max_steps': 1,
             'limit_val_batches': 1,
             'enable_checkpointing': False,
         },
