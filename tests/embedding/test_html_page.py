@@ -21,6 +21,7 @@ pytest.importorskip('xarray', reason='maps of embeddings need the extra `embed`'
 pytest.importorskip('dask', reason='maps of embeddings need the extra `embed`')
 
 from tests.embedding.chromium import PROGRAM, Browser, browser
+from tests.embedding.random_map import NASTY, random_map
 from torchgeo_copernicus.datasets.embed import MapWindow, map_dataset, open_map, write_map
 from torchgeo_copernicus.datasets.lookalike.embed_world import EmbedWorld
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
@@ -33,24 +34,12 @@ from torchgeo_copernicus.embedding.pictures import (
     write_page,
 )
 from torchgeo_copernicus.embedding.pictures.html_page import MOST_BYTES, Page
+from torchgeo_copernicus.embedding.pictures.map_axes import NO_DATA
 from torchgeo_copernicus.embedding.pictures.quantised_vectors import (
     QuantisedVectors,
     quantise,
     similarity_error,
 )
-
-NASTY = '</script><script>alert(1)</script> & "quotes" {{data}} \\u003c'
-
-
-def random_map(channels: int = 40, window: MapWindow | None = None, sea: float = 0.3) -> xr.Dataset:
-    """Vectors with a few strong directions, as embeddings have, and much in common."""
-    window = MapWindow(100, 700, 60, 80) if window is None else window
-    rng = np.random.default_rng(5)
-    shape = (window.rows, window.columns)
-    spread = 2.0 ** -np.arange(channels)
-    cells = 1 + rng.normal(size=(*shape, channels)) * spread
-    cells[rng.random(shape) < sea] = 0
-    return map_dataset(cells.astype(np.float32), window, source='/home/someone/' + NASTY)
 
 
 def parts_of(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -124,21 +113,6 @@ def said(chromium: Browser, name: str = 'status') -> str:
     return str(chromium.value(f"document.getElementById('{name}').textContent"))
 
 
-def test_quantised_vectors_have_the_cosines_of_the_whole_ones() -> None:
-    ds = random_map()
-    quantised = quantise(ds, 24)
-    kept = quantised.vectors().astype(np.float64)
-    cells = ds['embedding'].to_numpy()[ds['valid'].to_numpy()].astype(np.float64)
-    cells /= np.linalg.norm(cells, axis=1, keepdims=True)
-    off = np.abs(kept @ kept.T - cells @ cells.T)
-    error = similarity_error(ds, quantised)
-    assert off.max() < 0.005
-    assert error.largest <= off.max() + 1e-9
-    assert error.rmse == pytest.approx(np.sqrt((off**2).mean()), rel=0.3)
-    assert error.pairs == 32 * len(cells)
-    np.testing.assert_array_equal(quantised.valid, ds['valid'])
-
-
 def test_the_error_that_the_page_states_grows_with_fewer_components(tmp_path: Path) -> None:
     ds = random_map()
     errors = [similarity_error(ds, quantise(ds, n)).rmse for n in (1, 3, 8)]
@@ -146,13 +120,6 @@ def test_the_error_that_the_page_states_grows_with_fewer_components(tmp_path: Pa
     page = write_page(ds, tmp_path / 'page.html', components=3)
     assert page.error.rmse == errors[1]
     assert f'off by {errors[1]:.2g} (root mean square)' in page.path.read_text()
-
-
-def test_vectors_of_any_length_are_compared_by_direction() -> None:
-    ds = random_map(8)
-    lengths = np.random.default_rng(0).uniform(1e-3, 1e3, ds['valid'].shape)
-    scaled = ds.assign(embedding=(ds['embedding'] * lengths[..., None]).astype(np.float32))
-    np.testing.assert_allclose(quantise(scaled).vectors(), quantise(ds).vectors(), atol=0.02)
 
 
 @pytest.mark.parametrize('channels', [1, 2, 5])
@@ -473,6 +440,28 @@ def test_a_window_of_another_size_shows_the_whole_map_again(chromium: Browser, p
         pytest.fail('the canvas has not followed')
     assert chromium.value('document.documentElement.scrollWidth') <= 420
     chromium.size(1200, 800)
+
+
+def test_cells_are_drawn_where_the_mouse_finds_them(
+    chromium: Browser, page: Page, ds: xr.Dataset, tmp_path: Path
+) -> None:
+    chromium.open(page.path)
+    chromium.screenshot(tmp_path / 'shot.png')
+    shot = np.asarray(Image.open(tmp_path / 'shot.png').convert('RGB')).astype(int)
+    valid = ds['valid'].to_numpy()
+    # The upper left and the lower right cell tell where all are.
+    (left, top), (right, bottom) = (
+        at_cell(chromium, ds, Cell.at(float(ds['lon'][end]), float(ds['lat'][end])))
+        for end in (0, -1)
+    )
+    rows = np.linspace(top, bottom, len(valid)).astype(int)
+    columns = np.linspace(left, right, valid.shape[1]).astype(int)
+    sea = np.array([int(NO_DATA[i : i + 2], 16) for i in (1, 3, 5)])
+    drawn = np.abs(shot[np.ix_(rows, columns)] - sea).max(axis=2) > 3
+    # Lines and labels are on a few of them.
+    lines = drawn.mean(axis=0) > 0.98, drawn.mean(axis=1) > 0.98
+    drawn, valid = drawn[~lines[1]][:, ~lines[0]], valid[~lines[1]][:, ~lines[0]]
+    assert (drawn != valid).mean() < 0.015
 
 
 def test_the_similarity_is_drawn_in_the_colours_of_the_legend(
