@@ -16,14 +16,13 @@ import logging
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
+from provenance import save
 from safetensors.torch import save_file
 
-from torchgeo_copernicus.compat import versions
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
 from torchgeo_copernicus.embedding.encoders import CopernicusFMEncoder
 from torchgeo_copernicus.embedding.preprocessing import Preprocessing
@@ -100,12 +99,10 @@ def main() -> None:
         encoder = CopernicusFMEncoder(given.model, ckpt_path=ckpt)
         source = PretrainShardsSource(shards, given.modalities)
         result = measure(given, source, encoder, Path(folder))
-    result |= {'options': {k: str(v) for k, v in vars(given).items()}, 'versions': versions()}
-    result['when'] = datetime.now(UTC).isoformat(timespec='seconds')
-    text = json.dumps(result, indent=1)
-    print(text)
+    print(json.dumps(result, indent=1))
     if given.output:
-        given.output.write_text(text + '\n')
+        settings = {name: str(value) for name, value in vars(given).items() if name != 'output'}
+        save(given.output, result, settings)
 
 
 def measure(

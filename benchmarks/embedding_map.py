@@ -13,22 +13,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from provenance import save
 from rich.console import Console
 from rich.table import Table
 
-from torchgeo_copernicus.compat import versions
 from torchgeo_copernicus.datasets.pretrain.grid import COLUMNS, ROWS, Cell
 
 _KINDS = ('s1_grd', 's2_toa', 's3_olci', 'dem')
@@ -165,19 +163,9 @@ def main() -> None:
         table.add_row(name, *(f'{number:.2f}' for number in numbers))
     Console(width=110).print(table)
     if options.output is not None:
-        document = {
-            'made': datetime.now(UTC).isoformat(timespec='seconds'),
-            'versions': versions(),
-            'machine': {'cpu': platform.processor() or platform.machine(), 'cores': os.cpu_count()},
-            'options': {
-                name: value
-                for name, value in vars(options).items()
-                if name not in ('output', 'scratch', 'step', 'folder')
-            },
-            'chunk_bytes': size,
-            'results': results,
-        }
-        options.output.write_text(json.dumps(document, indent=1) + '\n')
+        left_out = ('output', 'scratch', 'step', 'folder')
+        settings = {name: value for name, value in vars(options).items() if name not in left_out}
+        save(options.output, results, {**settings, 'chunk_bytes': size})
 
 
 if __name__ == '__main__':
