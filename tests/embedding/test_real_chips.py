@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
+import rasterio
 import shapely
 
 from tests.datasets.pretrain.real_cells import Archive, arranged
-from torchgeo_copernicus.datasets.pretrain.grid import Cell
+from torchgeo_copernicus.datasets.embed import open_map
+from torchgeo_copernicus.datasets.embed.write_map import write_map
+from torchgeo_copernicus.datasets.pretrain.grid import GEOTRANSFORM, Cell
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
+from torchgeo_copernicus.embedding.aggregate import aggregate
+from torchgeo_copernicus.embedding.averaged_table import to_map
 from torchgeo_copernicus.embedding.preprocessing import Preprocessing
 from torchgeo_copernicus.embedding.read_store import read_store
 from torchgeo_copernicus.embedding.run import embed
@@ -55,6 +62,33 @@ def test_real_chips_are_in_the_right_cells_at_the_right_days_and_places(
             assert row.geometry.bounds == Cell(row.grid_id).bounds
         assert np.isfinite(row.embedding).all()
     assert seen == set(archive.images)
+
+
+def test_geopandas_xarray_and_rasterio_find_the_same_vector_at_the_same_place(
+    archive: Archive, tmp_path: Path
+) -> None:
+    source = PretrainGeoTIFFSource(str(archive.root), modalities=list(SIZES))  # type: ignore[arg-type]
+    embed(
+        source, TinyEncoder(), tmp_path / 'store', Preprocessing(sizes_px=SIZES), dtype='float32',
+        workers=0, accelerator='cpu',
+    )  # fmt: skip
+    aggregate(tmp_path / 'store', tmp_path / 'cells', scheduler='synchronous', progress=False)
+    units = sorted((tmp_path / 'store' / 'rows').glob('*.parquet'))
+    frame = pd.concat([gpd.read_parquet(unit) for unit in units])
+    path = write_map(to_map(tmp_path / 'cells'), tmp_path / 'map.tif')
+    cells = open_map(path, chunks=None)
+    assert int(cells['valid'].sum()) == frame['grid_id'].nunique()
+    with rasterio.open(path) as image:
+        assert tuple(image.transform)[:6] == GEOTRANSFORM
+        for grid_id, rows in frame.groupby('grid_id'):
+            wanted = np.mean(np.stack(rows['embedding']), axis=0)
+            place = rows.geometry.iloc[0].representative_point()
+            (pixel,) = image.sample([(place.x, place.y)])
+            np.testing.assert_allclose(pixel, wanted, rtol=1e-5)
+            cell = Cell(int(grid_id))
+            np.testing.assert_array_equal(
+                cells['embedding'].sel(lon=cell.longitude, lat=cell.latitude), pixel
+            )
 
 
 def test_a_real_scene_cut_into_tiles_lies_where_rasterio_says(archive: Archive) -> None:
