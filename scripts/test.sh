@@ -19,11 +19,12 @@ if [ "$chosen" -gt 0 ]; then
   run one "$@"
   second=$?
 else
-  run models tests/collect tests/datamodules tests/models tests/tasks tests/datasets/pretrain \
-    tests/datasets/ssl4eo tests/datasets/storage tests/datasets/conversion tests/embedding "$@" >"$log" 2>&1 &
+  apart=(pretrain ssl4eo storage conversion embed)
+  run models tests/collect tests/datamodules tests/models tests/tasks \
+    "${apart[@]/#/tests/datasets/}" "$@" >"$log" 2>&1 &
   models=$!
-  run rest tests/datasets tests/terratorch tests/test_*.py --ignore=tests/datasets/pretrain \
-    --ignore=tests/datasets/ssl4eo --ignore=tests/datasets/storage --ignore=tests/datasets/conversion "$@"
+  run rest tests/datasets tests/embedding tests/terratorch tests/test_*.py \
+    "${apart[@]/#/--ignore=tests/datasets/}" "$@"
   second=$?
   wait "$models"
   first=$?
