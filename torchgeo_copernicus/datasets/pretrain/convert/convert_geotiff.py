@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from torchgeo_copernicus.datasets.bench.dataset import one_of
 from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport, Job, convert
+from torchgeo_copernicus.datasets.pretrain.cell_numbers import cell_numbers
 from torchgeo_copernicus.datasets.pretrain.faults import LOSSES, FaultError
 from torchgeo_copernicus.datasets.pretrain.geotiffs.geotiff import OnError
 from torchgeo_copernicus.datasets.pretrain.geotiffs.image_writer import file_name, write_image
@@ -38,7 +39,6 @@ from torchgeo_copernicus.datasets.pretrain.shards.stored_images import StoredIma
 from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import read_whole
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, read
 from torchgeo_copernicus.datasets.storage.folder import folder_at
-from torchgeo_copernicus.datasets.whole_number import whole
 
 #: Name of the list of files.
 LIST_NAME = 'fnames_converted.json.gz'
@@ -163,7 +163,7 @@ def _rows(
     present = np.any([shards.present(name) for name in wanted], axis=0)
     rows = {int(shards.cells['grid_id'][row]): row for row in np.flatnonzero(present).tolist()}
     if grids is not None:
-        numbers = _numbers(grids)
+        numbers = cell_numbers(grids)
         if lacking := [number for number in numbers if number not in rows]:
             raise ValueError(
                 f'{len(lacking)} of {len(numbers)} cells are not in the shards with any of {list(wanted)}, '
@@ -173,15 +173,6 @@ def _rows(
     if not rows:
         raise ValueError(f'No cell of the shards has any of {list(wanted)}.')
     return list(rows.values())
-
-
-def _numbers(grids: object) -> list[int]:
-    if isinstance(grids, str) or not isinstance(grids, Sequence | np.ndarray) or not len(grids):
-        raise ValueError(f'grids is {grids!r}; list numbers of cells, or None for all.')
-    numbers = [whole('grids', number) for number in grids]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError('grids names cells twice; each is converted once.')
-    return numbers
 
 
 def _planned(

@@ -21,6 +21,7 @@ from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 
 from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets.bench.dataset import one_of
+from torchgeo_copernicus.datasets.pretrain.cell_numbers import cell_numbers
 from torchgeo_copernicus.datasets.pretrain.faults import Fault, Faults, Kind
 from torchgeo_copernicus.datasets.pretrain.geotiffs.cell_files import CellFiles, Images
 from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
@@ -108,7 +109,7 @@ class CopernicusPretrainGeoTIFF(NonGeoDataset):
         self.missing, self.on_error, self.transforms = missing, on_error, transforms
         #: What was wrong with files so far, in all processes that read.
         self.faults = Faults(max_fault_share)
-        wanted = None if grids is None else _numbers(grids)
+        wanted = None if grids is None else cell_numbers(grids)
         self.files = self._list(file_list, wanted)
         self._rows = self._kept(wanted)
         self._reader = ImageReader(self.root)
@@ -178,7 +179,7 @@ class CopernicusPretrainGeoTIFF(NonGeoDataset):
         Raises:
             ValueError: If there is none, or one is not in this dataset.
         """
-        rows = self.files.rows(_numbers(grids))
+        rows = self.files.rows(cell_numbers(grids))
         if not np.isin(rows, self._rows).all():
             raise ValueError('Some of these cells were left out of this dataset.')
         part = copy.copy(self)
@@ -313,12 +314,3 @@ class CopernicusPretrainGeoTIFF(NonGeoDataset):
 
     def _fault(self, kind: Kind, files: CellFiles, reason: str) -> Fault:
         return Fault(kind, self.files.source, f'{files.cell.grid_id:07d}', None, reason)
-
-
-def _numbers(grids: object) -> list[int]:
-    if isinstance(grids, str) or not isinstance(grids, Sequence | np.ndarray) or not len(grids):
-        raise ValueError(f'grids is {grids!r}; list numbers of cells, or None for all.')
-    numbers = [whole('grids', number) for number in grids]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError('grids names cells twice; every cell comes once in an epoch.')
-    return numbers
