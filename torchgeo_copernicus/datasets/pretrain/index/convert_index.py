@@ -22,6 +22,7 @@ from torchgeo_copernicus.datasets.conversion.conversion import (
     Stamps,
     convert,
 )
+from torchgeo_copernicus.datasets.pretrain.cell_numbers import cell_numbers
 from torchgeo_copernicus.datasets.pretrain.copy_format import format_of, list_in
 from torchgeo_copernicus.datasets.pretrain.faults import Fault
 from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
@@ -97,7 +98,7 @@ def convert_index(
     wanted = chosen_modalities(modalities)
     if not whole('cells_per_file', cells_per_file):
         raise ValueError('cells_per_file must be at least 1.')
-    numbers = None if grids is None else _numbers(grids)
+    numbers = None if grids is None else sorted(cell_numbers(grids))
     found = format_of(root, has_list=file_list is not None)
     options: dict[str, object] = {'format': found, 'index': _VERSION}
     options |= {'modalities': list(wanted), 'cells_per_file': cells_per_file}
@@ -113,12 +114,6 @@ def convert_index(
         shards = ShardSet(shard_names(root), index_folder)
         jobs = list(_shard_jobs(shards, wanted, numbers, cells_per_file, options))
     return convert([jobs], output, scheduler=scheduler, workers=workers, progress=progress)
-
-
-def _numbers(grids: object) -> list[int]:
-    if isinstance(grids, str) or not isinstance(grids, Sequence | np.ndarray) or not len(grids):
-        raise ValueError(f'grids is {grids!r}; list numbers of cells, or None for all.')
-    return sorted({whole('grids', number) for number in grids})
 
 
 def _listed(
