@@ -18,4 +18,4 @@ def random_map(channels: int = 40, window: MapWindow | None = None, sea: float =
     spread = 2.0 ** -np.arange(channels)
     cells = 1 + rng.normal(size=(*shape, channels)) * spread
     cells[rng.random(shape) < sea] = 0
-    return map_dataset(cells.astype(np.float32), window, source='/home/someone/' + NASTY)
+    return map_dataset(cells.astype(np.float32), window, source='/private/folder/' + NASTY)

@@ -79,7 +79,7 @@ def ds() -> xr.Dataset:
     """A region with land and sea, whose similarities are no ties."""
     window = MapWindow.of_region((-170, 30, -40, 84))
     values = EmbedWorld(16, 1).vectors(window.lon, window.lat[:, None])
-    return map_dataset(values, window, source='/home/someone/' + NASTY)
+    return map_dataset(values, window, source='/private/folder/' + NASTY)
 
 
 @pytest.fixture(scope='module')
