@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from torchgeo_copernicus.datasets.pretrain.grid import COLUMNS, Cell
-from torchgeo_copernicus.embedding.rows import RowFacts, rows_table
+from torchgeo_copernicus.embedding.rows import Dtype, RowFacts, rows_table
 from torchgeo_copernicus.embedding.store import EmbeddingStore
 
 CELLS = (0, 5, 700 * COLUMNS + 3, 720 * COLUMNS + 1439)
@@ -51,10 +51,20 @@ def write_chunk(rows: pd.DataFrame, path: Path, row_group_size: int | None = Non
 
 
 def write_store(
-    rows: pd.DataFrame, folder: Path, model: str = 'tiny', data: str = 'here', unit: int = 0
+    rows: pd.DataFrame,
+    folder: Path,
+    model: str = 'tiny',
+    data: str = 'here',
+    unit: int = 0,
+    dtype: Dtype = 'float32',
 ) -> Path:
     """Write rows with a column `key` as a unit of a store."""
-    facts: Mapping[str, object] = {'model': {'name': model}, 'data': data, 'pooling': 'mean'}
+    facts: Mapping[str, object] = {
+        'model': {'name': model},
+        'data': data,
+        'pooling': 'mean',
+        'dtype': dtype,
+    }
     store = EmbeddingStore.open_or_create(folder, facts)
     made, by_kind = [], {}
     for kind, group in rows.groupby('modality', sort=False):
@@ -68,7 +78,7 @@ def write_store(
             made.append(
                 RowFacts(row.key, cell.grid_id, str(kind), None, patch, place, 'file', 0.0, None)
             )
-    store.write(unit, rows_table(made, by_kind, 'float32'), len(rows), 0)
+    store.write(unit, rows_table(made, by_kind, dtype), len(rows), 0)
     return folder
 
 

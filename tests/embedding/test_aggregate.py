@@ -88,6 +88,23 @@ def test_any_partition_gives_the_same_bits(tmp_path: Path, monkeypatch: pytest.M
             np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
 
 
+def test_stores_of_halves_and_of_singles_are_sorted_together(tmp_path: Path) -> None:
+    rows = images([7 * n for n in range(24)], WIDE)
+    halves = [vector.astype(np.float16).astype(np.float32) for vector in rows['embedding']]
+    rows = rows.assign(embedding=halves, key=[f'image {n}' for n in range(len(rows))])
+    mixed = rows.sample(frac=1, random_state=1)
+    stores = [
+        write_store(mixed.iloc[part::2], tmp_path / dtype, dtype=dtype)
+        for part, dtype in enumerate(('float16', 'float32'))
+    ]
+    run(stores, tmp_path / 'sorted', range_mib=1, allow_other_data=True)
+    run(stores, tmp_path / 'unsorted', range_mib=64, allow_other_data=True)
+    assert (tmp_path / 'sorted' / 'sorted').is_dir()
+    assert not (tmp_path / 'unsorted' / 'sorted').exists()
+    found, wanted = averaged(tmp_path / 'sorted'), averaged(tmp_path / 'unsorted')
+    np.testing.assert_array_equal(np.stack(found['embedding']), np.stack(wanted['embedding']))
+
+
 def test_a_sum_in_another_order_would_be_seen(tmp_path: Path) -> None:
     # Else the test above proves nothing.
     vectors = np.stack(many_cells()['embedding'].tolist()[:9]).astype(np.float64)

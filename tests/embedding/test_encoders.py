@@ -163,6 +163,15 @@ def test_a_backbone_of_terratorch_gives_the_mean_of_its_last_map(kind: ImageKind
     three = BackboneEncoder('timm_resnet18', BANDS, {'pretrained': False})
     with pytest.raises(ValueError, match=r'does not take images \[1, 10, 64, 64\]'):
         three.check(some, 64)
+    # timm asserts the size of its images.
+    fixed = BackboneEncoder(
+        'timm_vit_tiny_patch16_224',
+        BANDS,
+        {'pretrained': False, 'in_chans': 10, 'dynamic_img_size': False},
+    )
+    fixed.check(some, 224)
+    with pytest.raises(ValueError, match=r'does not take images \[1, 10, 64, 64\]'):
+        fixed.check(some, 64)
 
 
 @pytest.mark.terratorch

@@ -411,7 +411,7 @@ def test_the_commands_write_what_the_functions_draw(tmp_path: Path) -> None:
     path = str(write_map(region(0, 40, 10, 50), tmp_path / 'map.tif'))
     coast = tmp_path / 'coast.geojson'
     gpd.GeoSeries([box(4, 44, 6, 46)], crs='EPSG:4326').to_file(coast)
-    out = str(tmp_path / 'pca.png')
+    out = str(tmp_path / 'made' / 'pca.png')
     part = [2.0, 42.0, 8.0, 48.0]
     commands_pictures.pca(path, out, region=part, dpi=50, outlines=str(coast), title='Mine')
     assert matplotlib.image.imread(out).shape[1] == 535
@@ -425,9 +425,8 @@ def test_the_commands_write_what_the_functions_draw(tmp_path: Path) -> None:
     out = str(tmp_path / 'similar.png')
     told = commands_pictures.similar(path, lon, lat, out, part, 2, 200, dpi=50, title='Mine')
     assert out in told and matplotlib.image.imread(out).shape[1] == 535
-    for wrong, match in (('map.xyz', 'must end'), ('none/map.png', 'no such folder')):
-        with pytest.raises(ValueError, match=match):
-            commands_pictures.pca(path, str(tmp_path / wrong))
+    with pytest.raises(ValueError, match='must end'):
+        commands_pictures.pca(path, str(tmp_path / 'map.xyz'))
     with pytest.raises(ValueError, match='dpi'):
         commands_pictures.pca(path, out, dpi=0)
     with pytest.raises(ValueError, match='give output'):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -31,9 +33,8 @@ def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(shards, tmp_path_factory.mktemp('whole') / 'store').folder
 
 
-def command(
-    shards: Path, store: Path, *options: str, **encoder: Any
-) -> subprocess.CompletedProcess[str]:
+def start(shards: Path, store: Path, *options: str, **encoder: Any) -> subprocess.Popen[str]:
+    """Start `torchgeo-copernicus embed` in a group of processes of its own."""
     config = {
         'source': {
             'class_path': 'torchgeo_copernicus.embedding.sources.PretrainShardsSource',
@@ -48,9 +49,18 @@ def command(
     program = str(Path(sys.executable).with_name('torchgeo-copernicus'))
     call = [program, 'embed', '--config', str(path), *options]
     environment = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    return subprocess.run(
-        call, check=False, capture_output=True, text=True, cwd=ROOT, env=environment
+    return subprocess.Popen(
+        call,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
     )
+
+
+TWO_RANKS = ('--devices', '2', '--strategy', 'ddp', '--workers', '1')
 
 
 def test_a_run_killed_within_a_unit_goes_on_to_the_same_store_with_other_ranks(
@@ -58,16 +68,33 @@ def test_a_run_killed_within_a_unit_goes_on_to_the_same_store_with_other_ranks(
 ) -> None:
     store = tmp_path / 'store'
     # A unit has about ten batches, so that this is in the middle of the second.
-    killed = command(shards, store, die_after=15, slow_s=0.05)
-    assert killed.returncode == -9
+    killed = start(shards, store, die_after=15, slow_s=0.05)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
     assert [path.stem for path in EmbeddingStore(store).unit_paths()] == ['unit-00000000']
     first = EmbeddingStore(store).unit_path(0)
     stamp = first.stat().st_mtime_ns
-    resumed = command(shards, store, '--devices', '2', '--strategy', 'ddp', '--workers', '1')
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = start(shards, store, *TWO_RANKS)
+    told, errors = resumed.communicate()
+    assert resumed.returncode == 0, errors
     # Only one rank speaks.
-    assert resumed.stdout.count('embeddings of 7 items in 4 files') == 1
+    assert told.count('embeddings of 7 items in 4 files') == 1
     assert first.stat().st_mtime_ns == stamp
+    assert rows_hash(store) == rows_hash(whole)
+
+
+def test_a_run_of_two_ranks_killed_goes_on_to_the_same_store_with_one(
+    shards: Path, whole: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / 'store'
+    killed = start(shards, store, *TWO_RANKS, slow_s=0.2)
+    while not list(store.glob('rows/unit-*.parquet')) and killed.poll() is None:
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    _, errors = killed.communicate()
+    there = EmbeddingStore(store).unit_paths()
+    assert 1 <= len(there) < 4, errors
+    made(shards, store)
     assert rows_hash(store) == rows_hash(whole)
 
 

@@ -129,7 +129,7 @@ COMMANDS: Mapping[str, Callable[..., str]] = {'page': page, 'pca': pca, 'similar
 
 
 def _picture(output: str, dpi: int) -> str:
-    """Check what to write before minutes are spent on it."""
+    """Check what to write, and make its folder, before minutes are spent on it."""
     from pathlib import Path
 
     from matplotlib.backend_bases import FigureCanvasBase
@@ -141,6 +141,5 @@ def _picture(output: str, dpi: int) -> str:
         raise ValueError(f'{output} must end with one of {sorted(endings)}.')
     if not 1 <= whole('dpi', dpi) <= 1200:
         raise ValueError(f'dpi is {dpi}, must be 1 to 1200.')
-    if not Path(output).absolute().parent.is_dir():
-        raise ValueError(f'{output}: there is no such folder. Make it first.')
+    Path(output).absolute().parent.mkdir(parents=True, exist_ok=True)
     return output

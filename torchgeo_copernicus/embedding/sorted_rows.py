@@ -79,17 +79,34 @@ def sorted_groups(path: str, wanted: CellRange) -> tuple[int, ...]:
 
 
 def _batches(groups: Sequence[Groups]) -> Any:  # noqa: ANN401
-    """Yield batches of rows with the number of the cell in front, and other columns as they are."""
+    """Yield batches of rows with the number of the cell in front, and columns of the same types for all files."""
     arrow = pyarrow()
+    types = {name: arrow.string() for name in COLUMNS_READ} | {
+        'embedding': arrow.list_(arrow.float32())
+    }
+    first: tuple[str, dict[str, Any]] | None = None
     for path, numbers in groups:
         with open_streaming(path) as file:
-            names = [name for name in COLUMNS_READ if name in file.schema_arrow.names]
+            fields = {field.name: field.type for field in file.schema_arrow}
+            # A date is text in the release, and a date in stores.
+            wanted = {
+                name: fields[name] if name == 'date' else types[name]
+                for name in COLUMNS_READ
+                if name in fields
+            }
+            if first is None:
+                first = path, wanted
+            elif wanted != first[1]:
+                raise ValueError(
+                    f'{first[0]} and {path} have other columns, or other types of dates: {list(first[1])} and '
+                    f'{list(wanted)}. Average them one by one.'
+                )
             for batch in file.iter_batches(
-                BATCH_ROWS, row_groups=list(numbers), columns=names, use_threads=False
+                BATCH_ROWS, row_groups=list(numbers), columns=list(wanted), use_threads=False
             ):
                 ids = arrow.array(grid_ids_of(objects(batch['grid_id_coord']), path))
-                columns = [ids, *(batch[name] for name in names)]
-                yield arrow.RecordBatch.from_arrays(columns, names=['grid_id', *names])
+                columns = [ids, *(batch[name].cast(type_) for name, type_ in wanted.items())]
+                yield arrow.RecordBatch.from_arrays(columns, names=['grid_id', *wanted])
 
 
 def _write_block(writer: Any, batches: Sequence[Any], ranges: Sequence[CellRange]) -> None:  # noqa: ANN401

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from torchgeo_copernicus.datasets.embed.great_circle import distance_km
 from torchgeo_copernicus.datasets.embed.map_dataset import window_of
 from torchgeo_copernicus.datasets.embed.map_window import MapWindow
 from torchgeo_copernicus.datasets.embed.row_blocks import row_blocks
@@ -23,7 +24,6 @@ Method = Literal['nearest', 'bilinear']
 Missing = Literal['nan', 'raise']
 #: What makes cells alike.
 Metric = Literal['cosine', 'euclidean']
-_EARTH_RADIUS_KM = 6371.0088
 # Cells of a row that are so close are read together.
 _GAP_CELLS = 8
 
@@ -122,16 +122,17 @@ def nearest(
         ).grid_ids[block.valid]
         scores = alikeness(block.vectors, target, metric)
         if place is not None and min_distance_km:
-            keep = _distance_km(ids, *place) >= min_distance_km
+            keep = distance_km(*place, *_centres(ids)) >= min_distance_km
             ids, scores = ids[keep], scores[keep]
         best.append(_top(scores, ids, k, metric))
     scores, ids = (np.concatenate(parts) for parts in zip(*best, strict=True))
     scores, ids = _top(scores, ids, k, metric)
+    longitude, latitude = _centres(ids)
     return pd.DataFrame(
         {
             'grid_id': ids,
-            'longitude': ids % COLUMNS * CELL_DEG - 180,
-            'latitude': ids // COLUMNS * CELL_DEG - 90,
+            'longitude': longitude,
+            'latitude': latitude,
             'similarity' if metric == 'cosine' else 'distance': scores,
         }
     )
@@ -262,9 +263,7 @@ def _top(
     return scores[order], ids[order]
 
 
-def _distance_km(ids: NDArray[np.int32], lon: float, lat: float) -> NDArray[np.float64]:
-    """Return the way from a place to the centres of cells along the sphere."""
-    east = np.radians(ids % COLUMNS * CELL_DEG - 180 - lon)
-    north, here = np.radians(ids // COLUMNS * CELL_DEG - 90), np.radians(lat)
-    half = np.sin((north - here) / 2) ** 2 + np.cos(north) * np.cos(here) * np.sin(east / 2) ** 2
-    return np.asarray(2 * _EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.minimum(half, 1))))
+def _centres(ids: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return longitudes and latitudes (deg) of the centres of cells."""
+    exact = ids.astype(np.float64)
+    return exact % COLUMNS * CELL_DEG - 180, exact // COLUMNS * CELL_DEG - 90

@@ -81,7 +81,8 @@ class BackboneEncoder:
         try:
             with torch.no_grad():
                 self.encode(trial, torch.full((1, 4), torch.nan), kind)
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:
+            # timm asserts the size of its images.
             raise ValueError(
                 f'{self._name} does not take images {list(trial.shape)}: {error}'
             ) from error

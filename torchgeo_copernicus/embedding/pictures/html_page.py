@@ -20,9 +20,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from PIL import Image
 
+from torchgeo_copernicus.datasets.embed.great_circle import EARTH_RADIUS_KM
 from torchgeo_copernicus.datasets.pretrain.grid import CELL_DEG, COLUMNS, ROWS
 from torchgeo_copernicus.datasets.whole_number import whole
-from torchgeo_copernicus.embedding.pictures.great_circle import EARTH_RADIUS_KM
 from torchgeo_copernicus.embedding.pictures.map_axes import NO_DATA, aspect
 from torchgeo_copernicus.embedding.pictures.map_colours import MapColours, fit_colours
 from torchgeo_copernicus.embedding.pictures.quantised_vectors import (
@@ -75,7 +75,7 @@ def write_page(
 
     Args:
         ds: From `open_map`, at least two cells with data.
-        path: File to write, with the ending `.html`; replaced where it exists.
+        path: File to write, with the ending `.html`; replaced where it exists. Its folder is made.
         components: Numbers to keep of each vector, 1 to 64, a byte each; the page says how large the error is.
         colours: From `fit_colours` of another map; fitted on this one when None.
         k: Places to list.
@@ -131,6 +131,7 @@ def write_page(
             f'The page would have {len(text) / 1e6:.1f} MB, at most {MOST_BYTES / 1e6:.0f}. Take fewer than '
             f'{len(vectors.values)} components, or a region.'
         )
+    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f'{target.name}.{os.getpid()}.part')
     try:
         part.write_bytes(text)
@@ -196,7 +197,7 @@ def _colours_told(colours: MapColours) -> str:
     low, high = colours.percentiles
     text = (
         f'Like colours, like vectors. Red, green and blue are the first three principal components, stretched from '
-        f'the {low:g}th to the {high:g}th percentile'
+        f'percentile {low:g} to {high:g} of the cells'
     )
     if colours.projection is None or colours.projection.explained_variance is None:
         return f'{text}.'

@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from torchgeo_copernicus.datasets.embed import MapWindow
+from torchgeo_copernicus.datasets.embed.great_circle import distance_km
 from torchgeo_copernicus.datasets.whole_number import whole
-from torchgeo_copernicus.embedding.pictures.great_circle import distance_km
 
 #: Around a place everything is alike, and the same place would be listed again and again.
 MIN_DISTANCE_KM = 1000.0

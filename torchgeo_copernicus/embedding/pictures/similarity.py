@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 
 from torchgeo_copernicus.datasets.embed import map_dataset, sample, window_of
+from torchgeo_copernicus.datasets.embed.great_circle import distance_km
 from torchgeo_copernicus.datasets.embed.place_lookup import alikeness
 from torchgeo_copernicus.datasets.embed.row_blocks import row_blocks
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
-from torchgeo_copernicus.embedding.pictures.great_circle import distance_km
 
 
 def similarity_to(ds: xr.Dataset, lon: float, lat: float) -> xr.DataArray:
