@@ -16,7 +16,17 @@ ROOT = Path(__file__).parents[1] / PACKAGE
 
 FILES = {
     **dict.fromkeys(
-        ('sensors', 'metadata', 'compat', 'download', 'archive', 'registry', 'require'), 0
+        (
+            'sensors',
+            'metadata',
+            'compat',
+            'download',
+            'archive',
+            'registry',
+            'require',
+            'late_import',
+        ),
+        0,
     ),
     **dict.fromkeys(('cli', 'plugin', '__init__', '__main__'), 5),
 }

@@ -1,38 +1,38 @@
 """TorchGeo datasets of Copernicus data."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from torchgeo_copernicus.datasets.bench import (
-    DATASETS,
-    TASKS,
-    BenchDataset,
-    BenchTask,
-    CopernicusBenchAQNO2S5P,
-    CopernicusBenchAQO3S5P,
-    CopernicusBenchBigEarthNetS1,
-    CopernicusBenchBigEarthNetS2,
-    CopernicusBenchBiomassS3,
-    CopernicusBenchCloudS2,
-    CopernicusBenchCloudS3,
-    CopernicusBenchDFC2020S1,
-    CopernicusBenchDFC2020S2,
-    CopernicusBenchEuroSATS1,
-    CopernicusBenchEuroSATS2,
-    CopernicusBenchFloodS1,
-    CopernicusBenchLC100ClsS3,
-    CopernicusBenchLC100SegS3,
-    CopernicusBenchLCZS2,
-)
-from torchgeo_copernicus.datasets.lookalike import write_sample
-from torchgeo_copernicus.datasets.pretrain import (
-    CopernicusPretrainGeoTIFF,
-    CopernicusPretrainStream,
-)
-from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v10, SSL4EOS12v11, SSL4EOS12v11Stream
+from torchgeo_copernicus.late_import import late_import
 
 if TYPE_CHECKING:
+    from torchgeo_copernicus.datasets.bench import (
+        DATASETS,
+        TASKS,
+        BenchDataset,
+        BenchTask,
+        CopernicusBenchAQNO2S5P,
+        CopernicusBenchAQO3S5P,
+        CopernicusBenchBigEarthNetS1,
+        CopernicusBenchBigEarthNetS2,
+        CopernicusBenchBiomassS3,
+        CopernicusBenchCloudS2,
+        CopernicusBenchCloudS3,
+        CopernicusBenchDFC2020S1,
+        CopernicusBenchDFC2020S2,
+        CopernicusBenchEuroSATS1,
+        CopernicusBenchEuroSATS2,
+        CopernicusBenchFloodS1,
+        CopernicusBenchLC100ClsS3,
+        CopernicusBenchLC100SegS3,
+        CopernicusBenchLCZS2,
+    )
     from torchgeo_copernicus.datasets.embed import CopernicusEmbedMap, open_map
+    from torchgeo_copernicus.datasets.lookalike import write_sample
+    from torchgeo_copernicus.datasets.pretrain import (
+        CopernicusPretrainGeoTIFF,
+        CopernicusPretrainStream,
+    )
+    from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v10, SSL4EOS12v11, SSL4EOS12v11Stream
 
 __all__ = (
     'DATASETS',
@@ -64,12 +64,19 @@ __all__ = (
     'write_sample',
 )
 
-# Imported when asked for: only these need xarray.
-_EMBED = ('CopernicusEmbedMap', 'open_map')
+_MODULES = {
+    **dict.fromkeys(('CopernicusEmbedMap', 'open_map'), 'embed'),
+    **dict.fromkeys(('CopernicusPretrainGeoTIFF', 'CopernicusPretrainStream'), 'pretrain'),
+    **dict.fromkeys(('SSL4EOS12v10', 'SSL4EOS12v11', 'SSL4EOS12v11Stream'), 'ssl4eo'),
+    'write_sample': 'lookalike',
+}
+# The rest.
+_MODULES = dict.fromkeys(__all__, 'bench') | _MODULES
 
 
 def __getattr__(name: str) -> object:
-    """Return what is imported late."""
-    if name not in _EMBED:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module(f'{__name__}.embed'), name)
+    return late_import(__name__, _MODULES, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, read
@@ -151,6 +150,9 @@ def read_whole(source: ByteSource) -> NDArray[np.generic]:
     """
     if source.size > LARGEST_BYTES:
         raise ValueError(f'{source.name} has {source.size} bytes, more than {LARGEST_BYTES}.')
+    # Here, because all else is read without it, and it takes seconds.
+    import torch
+
     content = io.BytesIO(read(source, 0, source.size))
     try:
         found = torch.load(content, map_location='cpu', weights_only=True)
