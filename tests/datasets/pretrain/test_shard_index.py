@@ -6,6 +6,8 @@ import io
 import os
 import re
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import cell_names
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITY_NAMES
-from torchgeo_copernicus.datasets.pretrain.shards.shard_index import ShardIndex
+from torchgeo_copernicus.datasets.pretrain.shards.shard_index import CELL, ShardIndex
 from torchgeo_copernicus.datasets.pretrain.shards.shard_set import ShardSet
 from torchgeo_copernicus.datasets.pretrain.shards.stored_images import StoredImages
 from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import UnsafePickleError
@@ -91,6 +93,29 @@ def test_an_index_is_kept_and_made_again_when_the_shard_changes(
     np.savez(kept, version=np.array(0))
     ShardSet([str(shard)])
     assert len(built) == 5
+
+
+def test_kept_indices_are_not_parsed_by_threads_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # CPython 3.11 now and then fails with a SystemError then, in whichever thread.
+    index = ShardIndex(np.zeros(1, CELL), ())
+    paths = [tmp_path / f'{number}.npz' for number in range(8)]
+    for path in paths:
+        index.save(path, (1, 2))
+    reading, most, load = [], [], np.load
+
+    def slow(*args: object, **options: object) -> object:
+        reading.append(1)
+        most.append(len(reading))
+        time.sleep(0.01)
+        reading.pop()
+        return load(*args, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(np, 'load', slow)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda path: ShardIndex.load(path, (1, 2)), paths))
+    assert all(found) and most == [1] * 8
 
 
 def test_faults_are_kept_with_the_index_and_name_the_shard_where_it_is_now(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from torchgeo_copernicus.datasets.embed.map_window import MapWindow
 from torchgeo_copernicus.datasets.embed.stored_array import StoredArray, source_at
 from torchgeo_copernicus.datasets.pretrain.grid import COLUMNS, ROWS
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, read
+from torchgeo_copernicus.datasets.storage.npy_headers import NPY_HEADERS
 from torchgeo_copernicus.datasets.storage.zip_members import Member, members_of
 
 #: Name of the array in the published file.
@@ -99,7 +100,8 @@ def _header(head: bytes, path: str) -> tuple[tuple[int, ...], bool, np.dtype[np.
         }.get(version)
         if reader is None:
             raise ValueError(f'version {version} of its format')
-        shape, fortran, dtype = reader(file)
+        with NPY_HEADERS:
+            shape, fortran, dtype = reader(file)
     except ValueError as error:
         raise ValueError(f'{path} has no readable array: {error}.') from error
     return tuple(shape), bool(fortran), dtype, file.tell()

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import CLEAR_CLASSES
 from torchgeo_copernicus.datasets.ssl4eo.patch_reader import PatchReader
+from torchgeo_copernicus.datasets.storage.npy_headers import NPY_HEADERS
 
 _THREADS = 8
 
@@ -33,7 +34,7 @@ def cloud_share(reader: PatchReader, kept: Path) -> NDArray[np.float32]:
     index = reader.index
     path = kept.with_name(f'{kept.stem}-clouds.npz')
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with NPY_HEADERS, np.load(path, allow_pickle=False) as stored:
             same = np.array_equal(stored['stamps'], index.stamps)
             if same and np.array_equal(stored['files'], index.files):
                 return np.asarray(stored['share'], np.float32)

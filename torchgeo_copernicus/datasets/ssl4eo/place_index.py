@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torchgeo_copernicus.datasets.ssl4eo.chunk_place import PixelLayout
 from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, SourceIO
+from torchgeo_copernicus.datasets.storage.npy_headers import NPY_HEADERS
 
 # Raised whenever the meaning of a field changes.
 _VERSION = 1
@@ -105,7 +106,7 @@ class PlaceIndex:
             stamps: Bytes and time of modification (ns) of each file by name, in order.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with NPY_HEADERS, np.load(path, allow_pickle=False) as stored:
                 if int(stored['version']) != _VERSION:
                     return None
                 found = {f.name: stored[f.name] for f in fields(cls)}

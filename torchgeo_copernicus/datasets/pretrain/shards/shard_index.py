@@ -31,6 +31,7 @@ from torchgeo_copernicus.datasets.pretrain.shards.tensor_file import (
     tensor_layout,
 )
 from torchgeo_copernicus.datasets.storage.byte_source import ByteSource, Part, SourceIO, read
+from torchgeo_copernicus.datasets.storage.npy_headers import NPY_HEADERS
 
 # Raised whenever the meaning of a field changes.
 _VERSION = 1
@@ -92,7 +93,7 @@ class ShardIndex:
     def load(cls, path: Path, stamp: tuple[int, int]) -> ShardIndex | None:
         """Return what was kept, or None when it is not of this very shard."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with NPY_HEADERS, np.load(path, allow_pickle=False) as stored:
                 if int(stored['version']) != _VERSION or stored['stamp'].tolist() != list(stamp):
                     return None
                 faults = tuple(Fault(**fault) for fault in json.loads(str(stored['faults'])))
