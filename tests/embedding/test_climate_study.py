@@ -11,13 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xarray as xr
-from jsonargparse import auto_cli
 
+from torchgeo_copernicus.cli import main
 from torchgeo_copernicus.datasets.embed import write_map
 from torchgeo_copernicus.datasets.embed.map_window import MapWindow
 from torchgeo_copernicus.datasets.lookalike.era5 import land_map, make_era5, paint_era5
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
-from torchgeo_copernicus.embedding import commands_study
 from torchgeo_copernicus.embedding.climate.cell_vectors import cell_vectors, valid_cells
 from torchgeo_copernicus.embedding.climate.published import TARGETS
 from torchgeo_copernicus.embedding.climate.study import (
@@ -224,16 +223,18 @@ def test_too_few_cells_are_refused(land: xr.Dataset, era5: xr.Dataset) -> None:
 
 
 def test_the_example_runs_as_written_but_for_its_size(
-    land: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    land: xr.Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     table_of(land, tmp_path / 'embeddings_avg_220k_aligned.parquet')
     make_era5(tmp_path, REGION, (2011, 2011))
     shutil.copy(EXAMPLE, 'climate_study.yaml')
-    given = ['climate', '--config', 'climate_study.yaml', '--study.cells', '400']
-    given += ['--targets.years', '[2011, 2011]']
-    text = auto_cli({'climate': commands_study.climate, 'aggregate': commands_study.aggregate}, args=given, as_positional=True)  # fmt: skip
-    assert text == 'Wrote climate_study.json and climate_study.md'
+    given = ['embeddings', 'climate', '--config', 'climate_study.yaml', '--study.cells', '400']
+    main([*given, '--targets.years', '[2011, 2011]'])
+    assert 'Wrote climate_study.json and climate_study.md' in capsys.readouterr().out
     document = json.loads(Path('climate_study.json').read_text())
     assert document['options']['study']['cells'] == 400
     assert document['options']['study']['seeds'] == [0, 1, 2]

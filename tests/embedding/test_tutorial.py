@@ -40,6 +40,7 @@ def test_the_guide_to_embeddings_runs(
     assert out.startswith('[') and 'nan' not in out.splitlines()[0]
     assert "{'lat': 61, 'lon': 81, 'channel': 8}" in out
     assert "['t2m', 'embedding', 'valid'] (48, 64, 3)" in out
+    assert '| Embed + coord | arXiv:2503.11849 |' in out
     # Cells that were averaged, and cells of the map.
     assert out.splitlines()[-2:] == ['2', '2']
     for name in ('similarity.png', 'pca.png', 'region.png'):

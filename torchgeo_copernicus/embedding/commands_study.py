@@ -15,13 +15,13 @@ _STUDY, _TARGETS = StudyOptions(), ClimateOptions()
 
 
 def aggregate(
-    rows: list[str],
+    rows: list[str] | str,
     output: str,
     weights: Weights = 'images',
     modality_weights: dict[str, float] | None = None,
     duplicates: Duplicates = 'raise',
     allow_other_data: bool = False,
-    maps: list[str] | None = None,
+    maps: list[str] | str | None = None,
     overwrite: bool = False,
     range_mib: int = 128,
     scheduler: Literal['threads', 'processes', 'synchronous'] = 'threads',
@@ -32,14 +32,14 @@ def aggregate(
     A run that was stopped goes on where it was. Needs the extra `embed`.
 
     Args:
-        rows: Stores that `embed` wrote, folders of full chunks of the release, or Parquet files.
+        rows: Store that `embed` wrote, folder of full chunks of the release, or Parquet file; of several '[a, b]'.
         output: Folder to write tables into, a row for each cell.
         weights: images (each the same), or modalities (each the same, and within it patches, then dates).
         modality_weights: What an image, or a modality, weighs on top: a number for each that occurs; 0 leaves
             it out.
         duplicates: Of an image that is there twice: raise, or count it once.
         allow_other_data: Average over stores that were made alike, but of other data.
-        maps: Maps to write as well, by their endings: .npz, .tif, .zarr.
+        maps: Map to write as well, by its ending: .npz, .tif, .zarr; several as '[a.tif, b.zarr]'.
         overwrite: Replace maps that are there.
         range_mib: MiB of embeddings that a task has in memory.
         scheduler: How Dask runs.
@@ -64,14 +64,14 @@ def aggregate(
     )
     told = f'{report.cells} cells of {report.images} images ({", ".join(report.modalities)})'
     lines = [f'{told}; {len(report.written)} files written to {output}, {len(report.kept)} kept']
-    for path in maps or ():
+    for path in [maps] if isinstance(maps, str) else maps or ():
         lines.append(f'Wrote {write_map(to_map(output), path, overwrite=overwrite)}')
     return '\n'.join(lines)
 
 
 def climate(
-    embeddings: list[str],
-    era5: list[str],
+    embeddings: list[str] | str,
+    era5: list[str] | str,
     output: str,
     study: StudyOptions = _STUDY,
     targets: ClimateOptions = _TARGETS,
@@ -79,8 +79,9 @@ def climate(
     """Repeat the climate study of the paper: linear regression from embeddings and coordinates to the climate.
 
     Args:
-        embeddings: Map (.npz, .pt, .tif, .zarr), tables of averages (.parquet), or the folder that aggregate wrote.
-        era5: Monthly files of the six variables: NetCDF or Zarr.
+        embeddings: Map (.npz, .pt, .tif, .zarr), table of averages (.parquet), or the folder that aggregate wrote;
+            several tables as '[a, b]'.
+        era5: Monthly file of the six variables, NetCDF or Zarr; several as '[a, b]'.
         output: JSON file to write; the table goes beside it, as Markdown.
         study: How it is done.
         targets: How the targets are made of ERA5.
@@ -88,7 +89,8 @@ def climate(
     from torchgeo_copernicus.embedding.climate.study import climate_study
     from torchgeo_copernicus.embedding.climate.study_table import study_table, write_result
 
-    given = embeddings[0] if len(embeddings) == 1 else embeddings
+    several = isinstance(embeddings, list) and len(embeddings) > 1
+    given = embeddings if several or isinstance(embeddings, str) else embeddings[0]
     result = climate_study(given, era5, study, targets)
     files = write_result(result, output)
     console = Console()

@@ -303,9 +303,10 @@ def test_a_batch_that_is_kept_is_never_overwritten(v11_root: Path) -> None:
 
 
 def test_memory_is_used_again(v11_root: Path) -> None:
-    flow = stream(v11_root, batch_size=1, modalities='S2RGB', prefetch=1)
-    places = {batch['image'].data_ptr() for batch in flow}
-    assert len(places) <= 4
+    flow = stream(v11_root, batch_size=1, modalities='S2L2A', prefetch=1)
+    # Twelve bands: three would be small enough to come from the heap, which does as it likes.
+    places = [batch['image'].data_ptr() for batch in flow]
+    assert len(set(places)) <= 4 < len(places)
 
 
 def test_missing_radar_becomes_the_mean_not_zero_db(
