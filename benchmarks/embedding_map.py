@@ -82,8 +82,8 @@ def step(name: str, folder: Path, workers: int, range_mib: int, weights: str) ->
     from dask import config
 
     from torchgeo_copernicus.datasets.embed import write_map
-    from torchgeo_copernicus.embedding.aggregate import aggregate
-    from torchgeo_copernicus.embedding.averaged_table import to_map
+    from torchgeo_copernicus.embedding.averaging.aggregate import aggregate
+    from torchgeo_copernicus.embedding.averaging.averaged_table import to_map
 
     memory = _Memory()
     memory.start()

@@ -15,11 +15,11 @@ import pytest
 from tests.embedding.averaging import CELLS, images, means, write_chunk, write_store
 from torchgeo_copernicus.datasets.conversion import conversion
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
-from torchgeo_copernicus.embedding import aggregate as module
-from torchgeo_copernicus.embedding import cell_rows
-from torchgeo_copernicus.embedding.aggregate import AggregateReport, aggregate
-from torchgeo_copernicus.embedding.averaged_table import averaged_facts
-from torchgeo_copernicus.embedding.sorted_rows import sorted_groups, write_sorted
+from torchgeo_copernicus.embedding.averaging import aggregate as module
+from torchgeo_copernicus.embedding.averaging import cell_rows
+from torchgeo_copernicus.embedding.averaging.aggregate import AggregateReport, aggregate
+from torchgeo_copernicus.embedding.averaging.averaged_table import averaged_facts
+from torchgeo_copernicus.embedding.averaging.sorted_rows import sorted_groups, write_sorted
 
 # Wide enough that a range of 1 MiB has 64 rows.
 WIDE = 4096

@@ -13,9 +13,10 @@ from tests.embedding.averaging import CELLS, images, means, write_chunk
 from torchgeo_copernicus.datasets.embed import open_map, write_map
 from torchgeo_copernicus.datasets.embed import row_blocks as blocks
 from torchgeo_copernicus.datasets.pretrain.grid import GEOTRANSFORM, Cell
-from torchgeo_copernicus.embedding import averaged_table, commands_study
-from torchgeo_copernicus.embedding.aggregate import aggregate
-from torchgeo_copernicus.embedding.averaged_table import AveragedTables, to_map
+from torchgeo_copernicus.embedding import commands_study
+from torchgeo_copernicus.embedding.averaging import averaged_table
+from torchgeo_copernicus.embedding.averaging.aggregate import aggregate
+from torchgeo_copernicus.embedding.averaging.averaged_table import AveragedTables, to_map
 
 
 @pytest.fixture(scope='module')

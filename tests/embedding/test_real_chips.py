@@ -16,8 +16,8 @@ from torchgeo_copernicus.datasets.embed import open_map
 from torchgeo_copernicus.datasets.embed.write_map import write_map
 from torchgeo_copernicus.datasets.pretrain.grid import GEOTRANSFORM, Cell
 from torchgeo_copernicus.datasets.pretrain.modality import MODALITIES
-from torchgeo_copernicus.embedding.aggregate import aggregate
-from torchgeo_copernicus.embedding.averaged_table import to_map
+from torchgeo_copernicus.embedding.averaging.aggregate import aggregate
+from torchgeo_copernicus.embedding.averaging.averaged_table import to_map
 from torchgeo_copernicus.embedding.preprocessing import Preprocessing
 from torchgeo_copernicus.embedding.read_store import read_store
 from torchgeo_copernicus.embedding.run import embed

@@ -7,7 +7,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from torchgeo_copernicus.embedding.cell_mean import Duplicates, Weights
+from torchgeo_copernicus.embedding.averaging.cell_mean import Duplicates, Weights
 from torchgeo_copernicus.embedding.climate.options import ClimateOptions
 from torchgeo_copernicus.embedding.climate.study import StudyOptions
 
@@ -46,8 +46,8 @@ def aggregate(
         workers: Files made at once; as many as there are cores when left out.
     """
     from torchgeo_copernicus.datasets.embed.write_map import write_map
-    from torchgeo_copernicus.embedding import aggregate as averaging
-    from torchgeo_copernicus.embedding.averaged_table import to_map
+    from torchgeo_copernicus.embedding.averaging import aggregate as averaging
+    from torchgeo_copernicus.embedding.averaging.averaged_table import to_map
 
     if overwrite and not maps:
         raise ValueError('overwrite is of maps, and none are given.')

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torchgeo_copernicus.datasets.embed.embed_map import open_map
 from torchgeo_copernicus.datasets.embed.map_dataset import window_of
 from torchgeo_copernicus.datasets.embed.row_blocks import row_blocks
-from torchgeo_copernicus.embedding.averaged_table import to_map
+from torchgeo_copernicus.embedding.averaging.averaged_table import to_map
 
 #: Map or table by path, folder that `aggregate` wrote, several tables, or a map that is open.
 Embeddings = str | os.PathLike[str] | xr.Dataset | Sequence[str | os.PathLike[str]]

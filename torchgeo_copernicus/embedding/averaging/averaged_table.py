@@ -21,7 +21,7 @@ from torchgeo_copernicus.datasets.embed.map_dataset import AXES, map_dataset
 from torchgeo_copernicus.datasets.embed.map_window import MapWindow
 from torchgeo_copernicus.datasets.embed.table_array import TableArray, open_averaged
 from torchgeo_copernicus.datasets.pretrain.grid import COLUMNS, ROWS, Cell
-from torchgeo_copernicus.embedding.cell_mean import CellMeans
+from torchgeo_copernicus.embedding.averaging.cell_mean import CellMeans
 
 #: Folder of the tables within that of an average.
 CELLS = 'cells'

@@ -14,8 +14,8 @@ import numpy as np
 
 from torchgeo_copernicus.datasets.embed.cell_names import grid_ids_of
 from torchgeo_copernicus.datasets.embed.embed_table import pyarrow
-from torchgeo_copernicus.embedding.cell_ranges import ranges_of
-from torchgeo_copernicus.embedding.cell_rows import (
+from torchgeo_copernicus.embedding.averaging.cell_ranges import ranges_of
+from torchgeo_copernicus.embedding.averaging.cell_rows import (
     BATCH_ROWS,
     COLUMNS_READ,
     CellRange,

@@ -18,12 +18,21 @@ import numpy as np
 from torchgeo_copernicus.datasets.bench.dataset import one_of
 from torchgeo_copernicus.datasets.conversion.conversion import Job, Stamps, convert
 from torchgeo_copernicus.datasets.whole_number import whole
-from torchgeo_copernicus.embedding.averaged_table import CELLS, part_name, write_averaged
-from torchgeo_copernicus.embedding.cell_mean import Duplicates, Weights, cell_means
-from torchgeo_copernicus.embedding.cell_ranges import cell_ranges, groups_of_ranges, times_read
-from torchgeo_copernicus.embedding.cell_rows import CellRange, CellRows, read_rows
-from torchgeo_copernicus.embedding.rows_source import Paths, RowGroup, RowsSource, rows_source
-from torchgeo_copernicus.embedding.sorted_rows import Groups, sorted_groups, write_sorted
+from torchgeo_copernicus.embedding.averaging.averaged_table import CELLS, part_name, write_averaged
+from torchgeo_copernicus.embedding.averaging.cell_mean import Duplicates, Weights, cell_means
+from torchgeo_copernicus.embedding.averaging.cell_ranges import (
+    cell_ranges,
+    groups_of_ranges,
+    times_read,
+)
+from torchgeo_copernicus.embedding.averaging.cell_rows import CellRange, CellRows, read_rows
+from torchgeo_copernicus.embedding.averaging.rows_source import (
+    Paths,
+    RowGroup,
+    RowsSource,
+    rows_source,
+)
+from torchgeo_copernicus.embedding.averaging.sorted_rows import Groups, sorted_groups, write_sorted
 
 _SORTED = 'sorted'
 # Rows that would be read more often than this on average are sorted first.

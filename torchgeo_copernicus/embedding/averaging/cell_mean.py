@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.embedding.cell_rows import CellRows
+from torchgeo_copernicus.embedding.averaging.cell_rows import CellRows
 
 #: How images weigh: each the same, or each modality the same, and within it patches, then dates, then images.
 Weights = Literal['images', 'modalities']

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from torchgeo_copernicus.embedding.cell_rows import CellRange
-from torchgeo_copernicus.embedding.rows_source import RowGroup
+from torchgeo_copernicus.embedding.averaging.cell_rows import CellRange
+from torchgeo_copernicus.embedding.averaging.rows_source import RowGroup
 
 
 def cell_ranges(counts: NDArray[np.int64], most_rows: int) -> list[CellRange]:

@@ -20,7 +20,7 @@ from torchgeo_copernicus.datasets.conversion.conversion import Stamps
 from torchgeo_copernicus.datasets.embed.cell_names import grid_ids_of
 from torchgeo_copernicus.datasets.embed.embed_table import open_table, vectors
 from torchgeo_copernicus.datasets.pretrain.grid import COLUMNS, ROWS
-from torchgeo_copernicus.embedding.cell_rows import objects, open_streaming
+from torchgeo_copernicus.embedding.averaging.cell_rows import objects, open_streaming
 from torchgeo_copernicus.embedding.fingerprint import differences
 from torchgeo_copernicus.embedding.store import EmbeddingStore
 
