@@ -27,8 +27,8 @@ from rich.table import Table
 from ssl4eo_cases import CASES, MODALITIES
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import file_arrays, paint_place
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import file_name
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip_writer import write_zarr_zip
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import file_name
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip.zarr_zip_writer import write_zarr_zip
 
 _REUSED = {'MALLOC_MMAP_MAX_': '0', 'MALLOC_TRIM_THRESHOLD_': '1000000000000'}
 _HEAP = ('official', 'xarray', 'tensorstore')

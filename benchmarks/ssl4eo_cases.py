@@ -25,11 +25,11 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from torchgeo_copernicus.datasets import SSL4EOS12v11, SSL4EOS12v11Stream
-from torchgeo_copernicus.datasets.ssl4eo.chunk_place import PixelLayout
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import file_name
-from torchgeo_copernicus.datasets.ssl4eo.place_index import PlaceIndex
 from torchgeo_copernicus.datasets.ssl4eo.scale import scale_of
 from torchgeo_copernicus.datasets.ssl4eo.statistics import V11_STATISTICS, Modality
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import file_name
+from torchgeo_copernicus.datasets.ssl4eo.v11.place_index import PlaceIndex
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip.chunk_place import PixelLayout
 
 MODALITIES: tuple[Modality, ...] = ('S2L1C', 'S2L2A', 'S1GRD')
 CROP = 224

@@ -32,12 +32,12 @@ from rich.table import Table
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo.convert_webdataset import convert_webdataset
-from torchgeo_copernicus.datasets.ssl4eo.convert_zarr3 import convert_zarr3
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import DATES
+from torchgeo_copernicus.datasets.ssl4eo.convert.webdataset import convert_webdataset
+from torchgeo_copernicus.datasets.ssl4eo.convert.zarr3 import convert_zarr3
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
-from torchgeo_copernicus.datasets.ssl4eo.v11_parts import Codec
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import DATES
+from torchgeo_copernicus.datasets.ssl4eo.v11.parts import Codec
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip.zarr_zip import ZarrZip
 from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 
 Read = Callable[[int, int], object]

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torchgeo_copernicus.cli import main
 from torchgeo_copernicus.datasets import CopernicusBenchCloudS2
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
-from torchgeo_copernicus.datasets.ssl4eo import v11_verify
+from torchgeo_copernicus.datasets.ssl4eo.v11 import verify as v11_verify
 from torchgeo_copernicus.models import copernicus_fm_small, load_specialized
 
 

@@ -174,7 +174,7 @@ def _commands(given: Sequence[str]) -> dict[str, Any]:
     }
     if given[:1] == ['convert']:
         # Here and not above: to read their arguments takes seconds of imports.
-        from torchgeo_copernicus.datasets.ssl4eo.convert import COMMANDS
+        from torchgeo_copernicus.datasets.ssl4eo.convert.commands import COMMANDS
 
         commands['convert'] = {'ssl4eo': dict(COMMANDS)}
     if given[:1] == ['collect']:

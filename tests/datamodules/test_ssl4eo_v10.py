@@ -19,7 +19,7 @@ from torchgeo_copernicus.datamodules.ssl4eo_v10 import SSL4EOS12v10DataModule
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v10 import make_ssl4eo_v10
 from torchgeo_copernicus.datasets.ssl4eo.scale import Scale
 from torchgeo_copernicus.datasets.ssl4eo.statistics import V10_STATISTICS
-from torchgeo_copernicus.datasets.ssl4eo.v10 import SSL4EOS12v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import SSL4EOS12v10
 
 SIZE, CROP, PLACES = 36, 24, 12
 THREE: Any = ['S1GRD', 'S2L1C', 'S2L2A']

@@ -18,7 +18,7 @@ from torchgeo_copernicus.datasets.pretrain import (
     CopernicusPretrainStream,
 )
 from torchgeo_copernicus.datasets.pretrain.grid import Cell
-from torchgeo_copernicus.datasets.ssl4eo.v11 import SSL4EOS12v11
+from torchgeo_copernicus.datasets.ssl4eo.v11.dataset import SSL4EOS12v11
 from torchgeo_copernicus.embedding.image import EmbeddingImage
 from torchgeo_copernicus.embedding.sources import (
     BenchSource,

@@ -23,14 +23,14 @@ from torchgeo_copernicus.datasets.draw import drawn
 from torchgeo_copernicus.datasets.ssl4eo.geographic_split import places_in_drawn_blocks
 from torchgeo_copernicus.datasets.ssl4eo.scale import Normalisation, Scale, scale_of
 from torchgeo_copernicus.datasets.ssl4eo.statistics import V10_STATISTICS, Modality
-from torchgeo_copernicus.datasets.ssl4eo.v10 import SSL4EOS12v10
-from torchgeo_copernicus.datasets.ssl4eo.v10_arguments import (
+from torchgeo_copernicus.datasets.ssl4eo.v10.arguments import (
     Dates,
     Incomplete,
     bands_of,
     chosen_modalities,
 )
-from torchgeo_copernicus.datasets.ssl4eo.v10_scene import Resampling, Variant
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import SSL4EOS12v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.scene import Resampling, Variant
 from torchgeo_copernicus.datasets.whole_number import whole
 from torchgeo_copernicus.sensors import Statistics
 

@@ -10,11 +10,11 @@ from torch import nn
 from torchgeo.datamodules import NonGeoDataModule
 
 from torchgeo_copernicus.compat import Sample
-from torchgeo_copernicus.datasets.ssl4eo.batch_stream import SSL4EOS12v11Stream
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import Season, Split
 from torchgeo_copernicus.datasets.ssl4eo.scale import Normalisation, scale_of
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Edition, Modality
-from torchgeo_copernicus.datasets.ssl4eo.v11 import Dates, SSL4EOS12v11
+from torchgeo_copernicus.datasets.ssl4eo.v11.batch_stream import SSL4EOS12v11Stream
+from torchgeo_copernicus.datasets.ssl4eo.v11.dataset import Dates, SSL4EOS12v11
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import Season, Split
 
 _MOST_THREADS = 8
 

@@ -11,7 +11,7 @@ from jsonargparse import auto_cli
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v10 import make_ssl4eo_v10
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo.convert import COMMANDS
+from torchgeo_copernicus.datasets.ssl4eo.convert.commands import COMMANDS
 
 pytest.importorskip('dask', reason='conversions need the extra `convert`')
 
@@ -33,7 +33,7 @@ def test_old_folders_become_a_copy_that_the_dataset_reads(tmp_path: Path) -> Non
 
 def test_counts_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchgeo_copernicus.datasets.conversion.conversion import ConversionReport
-    from torchgeo_copernicus.datasets.ssl4eo import convert_v10
+    from torchgeo_copernicus.datasets.ssl4eo.convert import v10 as convert_v10
 
     seen: dict[str, Any] = {}
 

@@ -18,11 +18,11 @@ from pyproj import Transformer
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v10 import make_ssl4eo_v10
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo.convert_v10 import convert_v10
+from torchgeo_copernicus.datasets.ssl4eo.convert.v10 import convert_v10
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS
-from torchgeo_copernicus.datasets.ssl4eo.v10 import FOLDERS, SSL4EOS12v10
-from torchgeo_copernicus.datasets.ssl4eo.v10_grid import grid_around
-from torchgeo_copernicus.datasets.ssl4eo.v10_scene import file_name
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import FOLDERS, SSL4EOS12v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.grid import grid_around
+from torchgeo_copernicus.datasets.ssl4eo.v10.scene import file_name
 
 pytest.importorskip('dask', reason='conversions need the extra `convert`')
 
@@ -340,7 +340,7 @@ def test_a_place_without_a_modality_is_not_kept(v10_copy: Path, tmp_path: Path) 
 
 
 def test_a_date_that_comes_or_goes_meanwhile_is_named(v10_copy: Path, tmp_path: Path) -> None:
-    from torchgeo_copernicus.datasets.ssl4eo.v10_group import V10Group
+    from torchgeo_copernicus.datasets.ssl4eo.convert.v10_group import V10Group
 
     place = incomplete(v10_copy)
     group = V10Group('S1GRD', {'S1GRD': v10_copy / 's1'}, (place,), 4, SIZE)

@@ -13,10 +13,10 @@ import zarr
 
 from tests.conftest import SHARED
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo.convert_v10 import convert_v10
+from torchgeo_copernicus.datasets.ssl4eo.convert.v10 import convert_v10
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS
-from torchgeo_copernicus.datasets.ssl4eo.v10 import FOLDERS, SSL4EOS12v10
-from torchgeo_copernicus.datasets.ssl4eo.v10_scene import file_name
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import FOLDERS, SSL4EOS12v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.scene import file_name
 
 pytest.importorskip('dask', reason='conversions need the extra `convert`')
 

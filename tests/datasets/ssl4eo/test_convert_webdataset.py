@@ -16,9 +16,9 @@ import zarr
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import file_arrays, paint_place
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo.convert_webdataset import convert_webdataset
+from torchgeo_copernicus.datasets.ssl4eo.convert.webdataset import convert_webdataset
 from torchgeo_copernicus.datasets.ssl4eo.statistics import Modality
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip_writer import NewArray, write_zarr_zip
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip.zarr_zip_writer import NewArray, write_zarr_zip
 
 pytest.importorskip('dask', reason='conversions need the extra `convert`')
 

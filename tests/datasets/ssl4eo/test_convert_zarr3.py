@@ -14,9 +14,10 @@ import xarray as xr
 import zarr
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import file_arrays, paint_place
-from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11, convert_zarr3
+from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
+from torchgeo_copernicus.datasets.ssl4eo.convert import zarr3 as convert_zarr3
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip_writer import NewArray, write_zarr_zip
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip.zarr_zip_writer import NewArray, write_zarr_zip
 
 pytest.importorskip('dask', reason='conversions need the extra `convert`')
 pytestmark = pytest.mark.skipif(not hasattr(zarr, 'create_group'), reason='needs zarr 3')

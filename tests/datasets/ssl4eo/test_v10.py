@@ -22,9 +22,9 @@ from torchgeo_copernicus.compat import Sample
 from torchgeo_copernicus.datasets.draw import drawn
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v10 import make_ssl4eo_v10
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS
-from torchgeo_copernicus.datasets.ssl4eo.v10 import FOLDERS, SSL4EOS12v10
-from torchgeo_copernicus.datasets.ssl4eo.v10_place import folder_name
-from torchgeo_copernicus.datasets.ssl4eo.void_ids import LAST_ID, VOID_IDS, released_ids
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import FOLDERS, SSL4EOS12v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.place import folder_name
+from torchgeo_copernicus.datasets.ssl4eo.v10.void_ids import LAST_ID, VOID_IDS, released_ids
 
 SIZE = 36
 THREE: Any = ('S1GRD', 'S2L1C', 'S2L2A')

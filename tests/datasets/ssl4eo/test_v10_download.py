@@ -18,9 +18,9 @@ from torchgeo.datasets import SSL4EOS12, DatasetNotFoundError
 
 from torchgeo_copernicus import download
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v10 import make_ssl4eo_v10
-from torchgeo_copernicus.datasets.ssl4eo import v10_download
-from torchgeo_copernicus.datasets.ssl4eo.v10 import SSL4EOS12v10
-from torchgeo_copernicus.datasets.ssl4eo.v10_download import RELEASES, Release, extract
+from torchgeo_copernicus.datasets.ssl4eo.v10 import download as v10_download
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import SSL4EOS12v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.download import RELEASES, Release, extract
 
 NAME = 's2_l1c'
 PARTS = 3

@@ -22,8 +22,8 @@ from torchgeo_copernicus.datasets.ssl4eo.statistics import (
     MODALITY_BANDS,
     Modality,
 )
-from torchgeo_copernicus.datasets.ssl4eo.v10 import SSL4EOS12v10
-from torchgeo_copernicus.datasets.ssl4eo.v10_scene import decode_8bit, file_name, native_px
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import SSL4EOS12v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.scene import decode_8bit, file_name, native_px
 
 SIZE = 36
 THREE: Any = ('S1GRD', 'S2L1C', 'S2L2A')

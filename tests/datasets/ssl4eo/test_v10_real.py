@@ -12,9 +12,9 @@ from torchgeo.datasets import SSL4EOS12
 
 from tests.conftest import SHARED
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS, V10_STATISTICS
-from torchgeo_copernicus.datasets.ssl4eo.v10 import FOLDERS, SSL4EOS12v10
-from torchgeo_copernicus.datasets.ssl4eo.v10_verify import describe_v10, verify_v10
-from torchgeo_copernicus.datasets.ssl4eo.void_ids import VOID_IDS
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import FOLDERS, SSL4EOS12v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.verify import describe_v10, verify_v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.void_ids import VOID_IDS
 
 THREE: Any = ('S1GRD', 'S2L1C', 'S2L2A')
 

@@ -11,8 +11,8 @@ import pytest
 import rasterio
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v10 import make_ssl4eo_v10
-from torchgeo_copernicus.datasets.ssl4eo import v10_verify
-from torchgeo_copernicus.datasets.ssl4eo.v10_verify import describe_v10, verify_v10
+from torchgeo_copernicus.datasets.ssl4eo.v10 import verify as v10_verify
+from torchgeo_copernicus.datasets.ssl4eo.v10.verify import describe_v10, verify_v10
 
 SIZE = 12
 

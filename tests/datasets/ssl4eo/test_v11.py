@@ -20,10 +20,10 @@ from shapely import Polygon
 from torch.utils.data import DataLoader
 
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo import v11 as v11_module
-from torchgeo_copernicus.datasets.ssl4eo.aligned import align
-from torchgeo_copernicus.datasets.ssl4eo.place_table import outlines
 from torchgeo_copernicus.datasets.ssl4eo.statistics import MODALITY_BANDS, V11_STATISTICS, Modality
+from torchgeo_copernicus.datasets.ssl4eo.v11 import dataset as v11_module
+from torchgeo_copernicus.datasets.ssl4eo.v11.aligned import align
+from torchgeo_copernicus.datasets.ssl4eo.v11.place_table import outlines
 from torchgeo_copernicus.datasets.storage import byte_source
 
 ALL = get_args(Modality)

@@ -20,9 +20,9 @@ from numcodecs.abc import Codec
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo.crc_check import check_whole
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import file_name
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
+from torchgeo_copernicus.datasets.ssl4eo.v11.crc_check import check_whole
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import file_name
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip.zarr_zip import ZarrZip
 from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 
 from .test_v11_verify import array, rewrite

@@ -10,10 +10,11 @@ import pytest
 from tests.datasets.storage.hub_server import COMMIT, HubHandler
 from tests.datasets.storage.range_server import RangeServer, serving
 from torchgeo_copernicus import download
-from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11, v11_download
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import file_name, split_list, split_table
-from torchgeo_copernicus.datasets.ssl4eo.v11_download import download_v11
-from torchgeo_copernicus.datasets.ssl4eo.v11_sources import check_document
+from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
+from torchgeo_copernicus.datasets.ssl4eo.v11 import download as v11_download
+from torchgeo_copernicus.datasets.ssl4eo.v11.download import download_v11
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import file_name, split_list, split_table
+from torchgeo_copernicus.datasets.ssl4eo.v11.sources import check_document
 
 FIRST, SECOND = file_name('train', 1), file_name('train', 2)
 #: Long enough to hold magic bytes at both ends and the length of the footer.

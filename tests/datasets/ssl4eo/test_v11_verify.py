@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
-from torchgeo_copernicus.datasets.ssl4eo import layout_v11, v11_verify
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import file_name, split_list, split_table
-from torchgeo_copernicus.datasets.ssl4eo.v11_verify import ModalityReport, describe_v11, verify_v11
+from torchgeo_copernicus.datasets.ssl4eo.v11 import layout as layout_v11
+from torchgeo_copernicus.datasets.ssl4eo.v11 import verify as v11_verify
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import file_name, split_list, split_table
+from torchgeo_copernicus.datasets.ssl4eo.v11.verify import ModalityReport, describe_v11, verify_v11
 from torchgeo_copernicus.datasets.ssl4eo.verify import verify_ssl4eo
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip import ZarrZip
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip_writer import NewArray, write_zarr_zip
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip.zarr_zip import ZarrZip
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip.zarr_zip_writer import NewArray, write_zarr_zip
 from torchgeo_copernicus.datasets.storage.byte_source import LocalFile
 
 FIRST, SECOND = file_name('train', 1), file_name('train', 2)

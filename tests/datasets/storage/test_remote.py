@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from torchgeo_copernicus.datasets.lookalike.ssl4eo_v11 import make_ssl4eo_v11
 from torchgeo_copernicus.datasets.ssl4eo import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import file_name
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import file_name
 from torchgeo_copernicus.datasets.storage import remote
 from torchgeo_copernicus.datasets.storage.byte_source import read
 from torchgeo_copernicus.datasets.storage.range_cache import RangeCache

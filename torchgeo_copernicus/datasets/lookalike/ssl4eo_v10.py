@@ -27,10 +27,10 @@ from torchgeo_copernicus.datasets.ssl4eo.statistics import (
     MODALITY_BANDS,
     Modality,
 )
-from torchgeo_copernicus.datasets.ssl4eo.v10 import FOLDERS
-from torchgeo_copernicus.datasets.ssl4eo.v10_place import DATES, folder_name
-from torchgeo_copernicus.datasets.ssl4eo.v10_scene import GSD_M, file_name, native_px
-from torchgeo_copernicus.datasets.ssl4eo.void_ids import LAST_ID, released_ids
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import FOLDERS
+from torchgeo_copernicus.datasets.ssl4eo.v10.place import DATES, folder_name
+from torchgeo_copernicus.datasets.ssl4eo.v10.scene import GSD_M, file_name, native_px
+from torchgeo_copernicus.datasets.ssl4eo.v10.void_ids import LAST_ID, released_ids
 from torchgeo_copernicus.metadata import METRES_PER_DEGREE
 
 Variant = Literal['raw', '8bit', 'rgb']

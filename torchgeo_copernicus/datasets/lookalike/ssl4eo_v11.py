@@ -27,7 +27,13 @@ from torchgeo_copernicus.datasets.lookalike.geotiff import (
 from torchgeo_copernicus.datasets.lookalike.land import sample_rng
 from torchgeo_copernicus.datasets.lookalike.spectra import NATIVE_PX, spectrum
 from torchgeo_copernicus.datasets.lookalike.terrain import smooth_field
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import (
+from torchgeo_copernicus.datasets.ssl4eo.statistics import (
+    MODALITY_BANDS,
+    OFFSET_DN,
+    Edition,
+    Modality,
+)
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import (
     DATES,
     GSD_M,
     Split,
@@ -35,13 +41,7 @@ from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import (
     split_list,
     stored_names,
 )
-from torchgeo_copernicus.datasets.ssl4eo.statistics import (
-    MODALITY_BANDS,
-    OFFSET_DN,
-    Edition,
-    Modality,
-)
-from torchgeo_copernicus.datasets.ssl4eo.zarr_zip_writer import (
+from torchgeo_copernicus.datasets.ssl4eo.zarr_zip.zarr_zip_writer import (
     DEFAULT_CODEC,
     NewArray,
     write_zarr_zip,

@@ -1,10 +1,10 @@
 """SSL4EO-S12, v1.1 and v1.0."""
 
-from torchgeo_copernicus.datasets.ssl4eo.batch_stream import SSL4EOS12v11Stream
-from torchgeo_copernicus.datasets.ssl4eo.v10 import SSL4EOS12v10
-from torchgeo_copernicus.datasets.ssl4eo.v11 import SSL4EOS12v11
-from torchgeo_copernicus.datasets.ssl4eo.v11_download import download_v11
-from torchgeo_copernicus.datasets.ssl4eo.void_ids import VOID_IDS, released_ids
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import SSL4EOS12v10
+from torchgeo_copernicus.datasets.ssl4eo.v10.void_ids import VOID_IDS, released_ids
+from torchgeo_copernicus.datasets.ssl4eo.v11.batch_stream import SSL4EOS12v11Stream
+from torchgeo_copernicus.datasets.ssl4eo.v11.dataset import SSL4EOS12v11
+from torchgeo_copernicus.datasets.ssl4eo.v11.download import download_v11
 
 __all__ = (
     'VOID_IDS',

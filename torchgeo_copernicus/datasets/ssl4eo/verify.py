@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from torchgeo_copernicus.datasets.ssl4eo.layout_v11 import Split
-from torchgeo_copernicus.datasets.ssl4eo.v10 import FOLDERS
-from torchgeo_copernicus.datasets.ssl4eo.v10_verify import describe_v10, verify_v10
-from torchgeo_copernicus.datasets.ssl4eo.v11_verify import describe_v11, verify_v11
+from torchgeo_copernicus.datasets.ssl4eo.v10.dataset import FOLDERS
+from torchgeo_copernicus.datasets.ssl4eo.v10.verify import describe_v10, verify_v10
+from torchgeo_copernicus.datasets.ssl4eo.v11.layout import Split
+from torchgeo_copernicus.datasets.ssl4eo.v11.verify import describe_v11, verify_v11
 
 
 def verify_ssl4eo(directory: Path | str, limit: int = 200) -> tuple[str, bool]:

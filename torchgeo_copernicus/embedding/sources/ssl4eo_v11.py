@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from torchgeo_copernicus.datasets.ssl4eo.v11 import SSL4EOS12v11
+from torchgeo_copernicus.datasets.ssl4eo.v11.dataset import SSL4EOS12v11
 from torchgeo_copernicus.embedding.footprint import square_corners
 from torchgeo_copernicus.embedding.image import EmbeddingImage, ImageKind
 from torchgeo_copernicus.embedding.sources.pretrain_cell import sha256_of_parts

@@ -1,0 +1,1 @@
+"""Makes one form of SSL4EO-S12 of another, on Dask."""
