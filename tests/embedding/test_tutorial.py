@@ -50,6 +50,6 @@ def test_the_guide_to_embeddings_runs(
 
 def test_every_picture_it_shows_is_there_and_small() -> None:
     names = re.findall(r'!\[[^\]]+\]\(([^)]+)\)', GUIDE)
-    assert len(names) == 2
+    assert len(names) == 3
     for name in names:
         assert 3_000 < (ROOT / 'docs' / name).stat().st_size < 100_000
