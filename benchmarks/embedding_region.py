@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument('--channels', type=int, default=768)
     parser.add_argument('--region', type=float, nargs=4, default=[0, 40, 20, 60])
     parser.add_argument('--suffixes', nargs='*', default=['.npz', '.tif', '.zarr'])
-    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--rounds', type=int, default=15)
     parser.add_argument('--warm', action='store_true')
     parser.add_argument('--scratch', type=Path, help='folder for the temporary one')
     parser.add_argument('--output', type=Path, help='JSON file for the results')
