@@ -64,14 +64,13 @@ __all__ = (
     'write_sample',
 )
 
-_MODULES = {
+# The tasks, and what else there is.
+_MODULES = dict.fromkeys(__all__, 'bench') | {
     **dict.fromkeys(('CopernicusEmbedMap', 'open_map'), 'embed'),
     **dict.fromkeys(('CopernicusPretrainGeoTIFF', 'CopernicusPretrainStream'), 'pretrain'),
     **dict.fromkeys(('SSL4EOS12v10', 'SSL4EOS12v11', 'SSL4EOS12v11Stream'), 'ssl4eo'),
     'write_sample': 'lookalike',
 }
-# The rest.
-_MODULES = dict.fromkeys(__all__, 'bench') | _MODULES
 
 
 def __getattr__(name: str) -> object:
