@@ -145,3 +145,9 @@ def test_numbers_that_do_not_fit_their_cells_raise() -> None:
             map_dataset(array, window, source='made')
     with pytest.raises(ValueError, match='valid is'):
         map_dataset(np.zeros((2, 3, 1), np.float32), window, np.zeros((2, 3)), source='made')
+
+
+def test_coordinates_of_a_zarr_map_are_a_file_each(maps: dict[str, Path]) -> None:
+    # All of them are read to open it: in pieces that took half of the time of a region.
+    for name in ('lat', 'lon'):
+        assert len([p for p in (maps['zarr'] / name).iterdir() if p.name.isdecimal()]) == 1

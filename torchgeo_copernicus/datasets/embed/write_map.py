@@ -147,6 +147,8 @@ def _write_zarr(ds: xr.Dataset, window: MapWindow, path: Path) -> None:
         'embedding': {'chunks': (*chunks, ds.sizes['channel']), '_FillValue': None},
         # Small: rows of chunks in one, for every file takes its time.
         'valid': {'chunks': (chunks[0], window.columns)},
+        # Else as many files as there are rows of chunks, which all are read to open the map.
+        'lat': {'chunks': (window.rows,)},
     }
     source = str(ds.attrs.get('source', ''))
     for block in row_blocks(ds, BLOCK_CELLS):
