@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchgeo_copernicus.datasets.bench.dataset import one_of
 from torchgeo_copernicus.embedding.encoders.encoder import Pool
@@ -20,6 +20,10 @@ class BackboneEncoder:
 
     `mean` is the mean of the map, `dense` the map. `cls` is the first token, of backbones that return tokens
     with one more than their map has places.
+
+    Attributes:
+        module: The weights; see `EmbeddingEncoder`.
+        pool: What becomes the embedding.
     """
 
     def __init__(
@@ -46,23 +50,13 @@ class BackboneEncoder:
         one_of('pool', pool, Pool)
         if not isinstance(bands, list | tuple) or not bands:
             raise ValueError(f'bands is {bands!r}; name those of the input, in its order.')
-        self._pool: Pool = pool
+        self.pool: Pool = pool
         self._bands = list(bands)
         self._name, self._arguments = backbone, dict(arguments or {})
-        self._model = build_feature_backbone(backbone, self._arguments, weights_path).eval()
-        self._model.requires_grad_(False)
-        parameters = inspect.signature(self._model.forward).parameters
+        self.module = build_feature_backbone(backbone, self._arguments, weights_path).eval()
+        self.module.requires_grad_(False)
+        parameters = inspect.signature(self.module.forward).parameters
         self._takes_metadata = 'metadata' in parameters
-
-    @property
-    def module(self) -> nn.Module:
-        """See `EmbeddingEncoder`."""
-        return self._model
-
-    @property
-    def pool(self) -> Pool:
-        """See `EmbeddingEncoder`."""
-        return self._pool
 
     def check(self, kind: ImageKind, size_px: int) -> None:
         """See `EmbeddingEncoder`.
@@ -94,7 +88,7 @@ class BackboneEncoder:
             'arguments': {key: str(value) for key, value in sorted(self._arguments.items())},
             'bands': self._bands,
             'metadata': self._takes_metadata,
-            'weights_sha256': weights_sha256(self._model),
+            'weights_sha256': weights_sha256(self.module),
         }
 
     def encode(self, images: Tensor, metadata: Tensor, kind: ImageKind) -> Tensor:
@@ -104,21 +98,21 @@ class BackboneEncoder:
             ValueError: If the features are neither maps, nor tokens that can be brought to maps.
         """
         extra = {'metadata': metadata} if self._takes_metadata else {}
-        found = self._model(images, **extra)
+        found = self.module(images, **extra)
         features = found if isinstance(found, list | tuple) else [found]
         last = features[-1]
         maps = self._maps(features)
-        if self._pool == 'cls':
+        if self.pool == 'cls':
             places = maps.shape[-2] * maps.shape[-1]
             if last.ndim != 3 or last.shape[1] != places + 1:
                 raise ValueError(
                     f"{self._name} returns {list(last.shape)}, without a class token; pool 'mean' or 'dense'."
                 )
             return torch.as_tensor(last[:, 0])
-        return maps.mean(dim=(-2, -1)) if self._pool == 'mean' else maps
+        return maps.mean(dim=(-2, -1)) if self.pool == 'mean' else maps
 
     def _maps(self, features: Sequence[Tensor]) -> Tensor:
-        prepare = getattr(self._model, 'prepare_features_for_image_model', None)
+        prepare = getattr(self.module, 'prepare_features_for_image_model', None)
         last = features[-1] if prepare is None else prepare(list(features))[-1]
         if last.ndim != 4:
             raise ValueError(

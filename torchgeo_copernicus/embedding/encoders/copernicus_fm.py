@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchgeo_copernicus.datasets.bench.dataset import one_of
 from torchgeo_copernicus.embedding.encoders.encoder import Pool
@@ -21,6 +21,10 @@ class CopernicusFMEncoder:
     `cls` is the class token after the final norm; `mean` the mean of the patch tokens, as the published
     benchmark takes it, after a LayerNorm without parameters; `dense` the patch tokens after the final norm.
     Which of them the published map has is not known.
+
+    Attributes:
+        module: The weights; see `EmbeddingEncoder`.
+        pool: What becomes the embedding.
     """
 
     def __init__(
@@ -50,22 +54,12 @@ class CopernicusFMEncoder:
             raise ValueError(
                 'Untrained weights are others each time: leave pretrained true, or give ckpt_path.'
             )
-        self._pool: Pool = pool
+        self.pool: Pool = pool
         self._size, self._metadata = size, metadata
-        self._model, _, _ = build_from(
+        self.module, _, _ = build_from(
             size, pretrained, ckpt_path, 'avg' if pool == 'mean' else 'token'
         )
-        self._model.requires_grad_(False)
-
-    @property
-    def module(self) -> nn.Module:
-        """See `EmbeddingEncoder`."""
-        return self._model
-
-    @property
-    def pool(self) -> Pool:
-        """See `EmbeddingEncoder`."""
-        return self._pool
+        self.module.requires_grad_(False)
 
     def check(self, kind: ImageKind, size_px: int) -> None:
         """See `EmbeddingEncoder`.
@@ -87,16 +81,16 @@ class CopernicusFMEncoder:
             'class': 'Copernicus-FM',
             'size': self._size,
             'metadata': self._metadata,
-            'weights_sha256': weights_sha256(self._model),
+            'weights_sha256': weights_sha256(self.module),
             'inputs': {kind.name: _input(kind) for kind in kinds},
         }
 
     def encode(self, images: Tensor, metadata: Tensor, kind: ImageKind) -> Tensor:
         """See `EmbeddingEncoder`."""
         vectors = metadata if self._metadata else None
-        if self._pool != 'dense':
-            return self._model(images, vectors, bands=kind.bands, kernel_size=kind.kernel_size)  # type: ignore[no-any-return]
-        tokens = self._model.forward_features(
+        if self.pool != 'dense':
+            return self.module(images, vectors, bands=kind.bands, kernel_size=kind.kernel_size)  # type: ignore[no-any-return]
+        tokens = self.module.forward_features(
             images, vectors, bands=kind.bands, kernel_size=kind.kernel_size
         )
         side = images.shape[-1] // kind.kernel_size
