@@ -18,7 +18,6 @@ import torch
 
 from tests.datasets.pretrain.index_numbers import LISTS, assert_numbers, raw
 from tests.datasets.pretrain.shard_writer import json_bytes, members, painted, saved, write_shard
-from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
 from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
 from torchgeo_copernicus.datasets.pretrain import CopernicusPretrainGeoTIFF
 from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
@@ -47,23 +46,6 @@ pytest.importorskip('dask', reason='conversions need the extra `convert`')
 pytest.importorskip('pyarrow', reason='an index needs the extra `convert`')
 
 run = partial(convert_index, scheduler='synchronous', progress=False)
-
-
-@pytest.fixture(scope='module')
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pretrain_geotiff(tmp_path_factory.mktemp('geotiff'), 4, 0, 16)
-
-
-@pytest.fixture(scope='module')
-def index(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp('index')
-    run(root, folder, cells_per_file=3)
-    return folder
-
-
-@pytest.fixture(scope='module')
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pretrain_shards(tmp_path_factory.mktemp('shards'), 8, 0, 16, cells_per_shard=2)
 
 
 def test_numbers_of_every_geotiff_are_those_of_plain_numpy(root: Path, index: Path) -> None:

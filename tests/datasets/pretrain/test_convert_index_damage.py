@@ -25,8 +25,6 @@ from tests.datasets.pretrain.shard_writer import (
     saved,
     write_shard,
 )
-from torchgeo_copernicus.datasets.lookalike.pretrain_geotiff import make_pretrain_geotiff
-from torchgeo_copernicus.datasets.lookalike.pretrain_shards import make_pretrain_shards
 from torchgeo_copernicus.datasets.pretrain.geotiffs.file_list import FileList
 from torchgeo_copernicus.datasets.pretrain.geotiffs.image_reader import ImageReader
 from torchgeo_copernicus.datasets.pretrain.index import index_rows_geotiff
@@ -43,23 +41,6 @@ pytest.importorskip('dask', reason='conversions need the extra `convert`')
 pytest.importorskip('pyarrow', reason='an index needs the extra `convert`')
 
 run = partial(convert_index, scheduler='synchronous', progress=False)
-
-
-@pytest.fixture(scope='module')
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pretrain_geotiff(tmp_path_factory.mktemp('geotiff'), 4, 0, 16)
-
-
-@pytest.fixture(scope='module')
-def index(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp('index')
-    run(root, folder, cells_per_file=3)
-    return folder
-
-
-@pytest.fixture(scope='module')
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_pretrain_shards(tmp_path_factory.mktemp('shards'), 8, 0, 16, cells_per_shard=2)
 
 
 def cut(path: Path) -> None:
